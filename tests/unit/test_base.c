@@ -1,0 +1,182 @@
+/* Errors, buffers, arenas, numbers, UTF-8, JSON and SHA-256. */
+#include "tap.h"
+
+#include <stdlib.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "base/utf8.h"
+
+static void the_first_error_stands(void)
+{
+    struct err e = { 0 };
+    CHECK(err_set(&e, ERR_IO, "disk %d", 7) == ERR_IO);
+    CHECK(err_set(&e, ERR_NOMEM, "later") == ERR_NOMEM);
+    CHECK(e.code == ERR_IO);
+    CHECK_STR(e.msg, "disk 7");
+    CHECK(err_prefix(&e, "a\nb") == ERR_IO);
+    CHECK_STR(e.msg, "a?b: disk 7");
+    CHECK(err_set(NULL, ERR_LIMIT, "nobody listens") == ERR_LIMIT);
+}
+
+static void every_code_has_a_name(void)
+{
+    for (int c = ERR_INTERNAL; c <= 0; c++)
+        CHECK(strcmp(err_code_name((enum err_code)c), "unknown error") != 0);
+    CHECK_STR(err_code_name((enum err_code) - 99), "unknown error");
+}
+
+static void buf_grows_to_its_limit(void)
+{
+    struct buf b = { .limit = 100 };
+    struct err e = { 0 };
+    for (int i = 0; i < 11; i++) /* 10 bytes each: the eleventh would pass the limit */
+        CHECK(buf_printf(&b, &e, "%d23456789", i % 10) == (i < 10 ? ERR_NONE : ERR_LIMIT));
+    CHECK(b.len == 100 && b.data[b.len] == '\0');
+    size_t was = b.len;
+    CHECK(buf_append(&b, "0123456789", 10, NULL) == ERR_LIMIT);
+    CHECK(b.len == was);
+    char *s = NULL;
+    size_t n = 0;
+    REQUIRE(buf_take(&b, &s, &n, NULL) == ERR_NONE);
+    CHECK(n == was && b.len == 0 && !b.data && b.limit == 100);
+    free(s);
+    buf_clear(&b);
+}
+
+static void arena_aligns_zeroes_and_refuses(void)
+{
+    struct arena a = { .limit = 1 << 20 };
+    struct err e = { 0 };
+    for (size_t n = 1; n < 300; n++) {
+        unsigned char *p = arena_alloc(&a, n, 1, &e);
+        REQUIRE(p);
+        CHECK((size_t)p % _Alignof(max_align_t) == 0);
+        for (size_t i = 0; i < n; i++)
+            CHECK(p[i] == 0);
+        memset(p, 0xff, n);
+    }
+    CHECK(!arena_alloc(&a, SIZE_MAX / 2, 3, &e) && e.code == ERR_LIMIT);
+    CHECK(!arena_alloc(&a, 2 << 20, 1, NULL));
+    CHECK_STR(arena_strndup(&a, "hello", 4, NULL), "hell");
+    arena_clear(&a);
+    CHECK(!a.head && !a.total);
+}
+
+static void numbers_are_whole_or_refused(void)
+{
+    int64_t i = -1;
+    CHECK(str_to_i64("42", 0, 100, &i) && i == 42);
+    static const char *const bad_i[] = {
+        "", "4x", " 4", "101", "-1", "0x10", "99999999999999999999"
+    };
+    for (size_t k = 0; k < sizeof bad_i / sizeof *bad_i; k++)
+        CHECK(!str_to_i64(bad_i[k], 0, 100, &i));
+    CHECK(i == 42 && !str_to_i64(NULL, 0, 1, &i));
+    double d = 0;
+    CHECK(str_to_f64("-1.5e1", &d) && d == -15);
+    static const char *const bad_d[] = { "", "nan", "inf", "0x1p3", "1.5x", "1e999", "-inf" };
+    for (size_t k = 0; k < sizeof bad_d / sizeof *bad_d; k++)
+        CHECK(!str_to_f64(bad_d[k], &d));
+    char b[16];
+    CHECK_STR(str_bytes(812, b), "812 B");
+    CHECK_STR(str_bytes(1536, b), "1.5 KiB");
+    CHECK_STR(str_bytes((uint64_t)512 << 20, b), "512 MiB");
+}
+
+/* The rows of Unicode 15, table 3-8: what a decoder replaces, one U+FFFD a maximal subpart. */
+static void utf8_replaces_maximal_subparts(void)
+{
+    static const struct {
+        const char *in, *out;
+    } t[] = {
+        { "a\xc0\xaf"
+          "b",
+          "a\ufffd\ufffdb" },
+        { "\xe0\x80\xbf\xf0\x81\x82\x41", "\ufffd\ufffd\ufffd\ufffd\ufffd\ufffdA" },
+        { "\xed\xa0\x80\xed\xbf\xbf\xed\xaf\x41",
+          "\ufffd\ufffd\ufffd\ufffd\ufffd\ufffd\ufffd\ufffdA" },
+        { "\xf4\x91\x92\x93\xff\x41\x80\xbf\x42", "\ufffd\ufffd\ufffd\ufffd\ufffdA\ufffd\ufffdB" },
+        { "\xe1\x80\xe2\xf0\x91\x92\xf1\xbf\x41", "\ufffd\ufffd\ufffd\ufffdA" },
+        { "h\xc3\xa9 \xe6\xb5\xb7 \xf0\x9f\x8f\x96 \xef\xbf\xbd", "hé 海 🏖 \ufffd" },
+    };
+    for (size_t k = 0; k < sizeof t / sizeof *t; k++) {
+        struct buf b = { 0 };
+        CHECK(utf8_repair(&b, t[k].in, strlen(t[k].in), NULL) == ERR_NONE);
+        CHECK_STR(b.data, t[k].out);
+        CHECK(utf8_valid(b.data, b.len));
+        CHECK(utf8_valid(t[k].in, strlen(t[k].in)) == (k == 5));
+        buf_clear(&b);
+    }
+}
+
+static void json_reads_and_writes(void)
+{
+    static const char text[] = "{\"a\": [1, 2.5, true, null, \"x\\u0000y\"], \"b\": {\"c\": -3}}";
+    struct json *v = NULL;
+    struct err e = { 0 };
+    REQUIRE(json_parse(text, sizeof text - 1, &v, &e) == ERR_NONE);
+    const struct json *a = json_get(v, "a");
+    int64_t i = 0;
+    double d = 0;
+    bool t = false;
+    size_t n = 0;
+    CHECK(json_len(a) == 5 && json_as_i64(json_at(a, 0), &i) && i == 1);
+    CHECK(json_as_f64(json_at(a, 1), &d) && d == 2.5 && !json_as_i64(json_at(a, 1), &i));
+    CHECK(json_as_bool(json_at(a, 2), &t) && t && json_is_null(json_at(a, 3)));
+    CHECK(json_as_string(json_at(a, 4), &n) && n == 3);
+    CHECK(json_as_i64(json_get(json_get(v, "b"), "c"), &i) && i == -3);
+    CHECK(!json_get(json_get(v, "no"), "such") && json_len(NULL) == 0 && !json_at(NULL, 0));
+    json_destroy(v);
+
+    struct buf b = { 0 };
+    CHECK(json_put_string(&b, "q\"\\\n\x01\xff\xc3\xa9", 8, &e) == ERR_NONE);
+    CHECK_STR(b.data, "\"q\\\"\\\\\\n\\u0001\ufffdé\"");
+    buf_reset(&b);
+    CHECK(json_put_floats(&b, (float[]){ 0.1f, -2, NAN }, 3, &e) == ERR_NONE);
+    CHECK_STR(b.data, "[0.100000001,-2,null]");
+    buf_clear(&b);
+}
+
+static void json_refuses(void)
+{
+    struct json *v = NULL;
+    static const char *const bad[] = { "",    "{",     "{\"a\":1,\"a\":2}", "[1,]",
+                                       "nan", "[1] x", "\"\xff\"" };
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        struct err e = { 0 };
+        CHECK(json_parse(bad[k], strlen(bad[k]), &v, &e) == ERR_INVALID && !v && e.msg[0]);
+    }
+    char deep[2000];
+    memset(deep, '[', sizeof deep);
+    CHECK(json_parse(deep, sizeof deep, &v, NULL) == ERR_INVALID);
+}
+
+static void sha256_of_the_standard(void)
+{
+    uint8_t d[HASH_BYTES];
+    char hex[HASH_HEX];
+    hash_bytes("abc", 3, d);
+    hash_hex(d, hex);
+    CHECK_STR(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    struct hash h;
+    hash_init(&h);
+    hash_update(&h, "a", 1);
+    hash_update(&h, "bc", 2);
+    uint8_t d2[HASH_BYTES];
+    hash_final(&h, d2);
+    CHECK(!memcmp(d, d2, sizeof d));
+}
+
+static const struct tap_case cases[] = {
+    CASE(the_first_error_stands),       CASE(every_code_has_a_name),
+    CASE(buf_grows_to_its_limit),       CASE(arena_aligns_zeroes_and_refuses),
+    CASE(numbers_are_whole_or_refused), CASE(utf8_replaces_maximal_subparts),
+    CASE(json_reads_and_writes),        CASE(json_refuses),
+    CASE(sha256_of_the_standard),
+};
+TAP_MAIN(cases)

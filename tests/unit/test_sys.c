@@ -1,0 +1,139 @@
+/* Files that are read whole or refused, and the thread pool. */
+#include "tap.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sys/clock.h"
+#include "sys/cpu.h"
+#include "sys/file.h"
+#include "sys/pool.h"
+
+static char dir[64];
+
+static const char *in_dir(const char *name)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static void replace_then_read(void)
+{
+    struct err e = { 0 };
+    uint8_t *p = NULL;
+    size_t n = 0;
+    struct file_info fi = { 0 };
+    const char *path = in_dir("a.bin");
+    CHECK(file_replace(path, "one", 3, &e) == ERR_NONE);
+    CHECK(file_replace(path, "three", 5, &e) == ERR_NONE);
+    REQUIRE(file_read(path, 5, &p, &n, &fi, &e) == ERR_NONE);
+    CHECK(n == 5 && !memcmp(p, "three", 6) && fi.size_bytes == 5 && fi.inode && fi.mtime_ns);
+    free(p);
+    CHECK(file_read(path, 4, &p, &n, NULL, &e) == ERR_LIMIT && !p);
+    CHECK(strstr(e.msg, "a.bin") && strstr(e.msg, "limit is 4"));
+    struct file_map m;
+    REQUIRE(file_map_open(&m, path, NULL) == ERR_NONE);
+    CHECK(m.size == 5 && !memcmp(m.data, "three", 5));
+    file_map_close(&m);
+}
+
+static void only_regular_files(void)
+{
+    uint8_t *p = NULL;
+    size_t n = 0;
+    const char *fifo = in_dir("fifo");
+    REQUIRE(mkfifo(fifo, 0600) == 0);
+    CHECK(file_read(fifo, 10, &p, &n, NULL, NULL) == ERR_UNSUPPORTED); /* and it returned at all */
+    CHECK(file_read("/dev/zero", 10, &p, &n, NULL, NULL) == ERR_UNSUPPORTED);
+    CHECK(file_read(dir, 10, &p, &n, NULL, NULL) == ERR_UNSUPPORTED);
+    CHECK(file_read(in_dir("absent"), 10, &p, &n, NULL, NULL) == ERR_NOT_FOUND);
+    CHECK(file_read(in_dir("absent/below"), 10, &p, &n, NULL, NULL) == ERR_NOT_FOUND);
+    unlink(in_dir("fifo"));
+}
+
+static void folders_are_made(void)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/x/y//z/", dir);
+    CHECK(file_make_dirs(path, NULL) == ERR_NONE);
+    CHECK(file_make_dirs(path, NULL) == ERR_NONE);
+    struct stat st;
+    CHECK(!stat(path, &st) && S_ISDIR(st.st_mode) && (st.st_mode & 0777) == 0700);
+    CHECK(file_replace(in_dir("file"), "", 0, NULL) == ERR_NONE);
+    struct err e = { 0 };
+    CHECK(file_make_dirs(in_dir("file/below"), &e) == ERR_IO || e.code == ERR_NOT_FOUND);
+}
+
+static atomic_int n_ran;
+
+static void count(void *arg, unsigned worker)
+{
+    atomic_fetch_add(&n_ran, worker < 3 ? *(int *)arg : 1000000);
+}
+
+static void pool_runs_everything(void)
+{
+    struct pool *p = NULL;
+    int one = 1;
+    REQUIRE(pool_create(&p, 3, 4, NULL) == ERR_NONE);
+    CHECK(pool_n_threads(p) == 3);
+    for (int i = 0; i < 1000; i++)
+        pool_submit(p, count, &one);
+    pool_wait_idle(p);
+    CHECK(n_ran == 1000);
+    for (int i = 0; i < 4; i++)
+        pool_submit(p, count, &one);
+    pool_destroy(p);
+    CHECK(n_ran == 1004);
+    pool_destroy(NULL);
+}
+
+static void block(void *arg, unsigned worker)
+{
+    (void)worker;
+    while (!atomic_load((atomic_int *)arg))
+        usleep(100);
+}
+
+static void a_full_queue_says_no(void)
+{
+    struct pool *p = NULL;
+    atomic_int go = 0;
+    REQUIRE(pool_create(&p, 1, 2, NULL) == ERR_NONE);
+    pool_submit(p, block, &go);
+    int n_taken = 0;
+    for (int i = 0; i < 10; i++)
+        n_taken += pool_try_submit(p, block, &go);
+    CHECK(n_taken >= 1 && n_taken <= 3);
+    go = 1;
+    pool_destroy(p);
+}
+
+static void the_machine_is_described(void)
+{
+    char name[128];
+    cpu_name(name);
+    CHECK(cpu_count() >= 1 && name[0] && cpu_peak_rss() > 100000);
+    int64_t t = clock_mono_ns();
+    CHECK(clock_mono_ns() >= t && clock_ms_since(t) < 10000);
+    CHECK(file_self_dir(name, sizeof name) && name[0] == '/');
+}
+
+static const struct tap_case cases[] = {
+    CASE(replace_then_read),    CASE(only_regular_files),   CASE(folders_are_made),
+    CASE(pool_runs_everything), CASE(a_full_queue_says_no), CASE(the_machine_is_described),
+};
+
+int main(void)
+{
+    snprintf(dir, sizeof dir, "/tmp/fovea-test-XXXXXX");
+    if (!mkdtemp(dir))
+        return perror(dir), 1;
+    int rc = tap_run(cases, sizeof cases / sizeof *cases);
+    char cmd[96];
+    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
+    return system(cmd) || rc;
+}
