@@ -35,7 +35,7 @@ static void buf_grows_to_its_limit(void)
     struct buf b = { .limit = 100 };
     struct err e = { 0 };
     for (int i = 0; i < 11; i++) /* 10 bytes each: the eleventh would pass the limit */
-        CHECK(buf_printf(&b, &e, "%d23456789", i % 10) == (i < 10 ? ERR_NONE : ERR_LIMIT));
+        CHECK(buf_printf(&b, &e, "%d012345678", i % 10) == (i < 10 ? ERR_NONE : ERR_LIMIT));
     CHECK(b.len == 100 && b.data[b.len] == '\0');
     size_t was = b.len;
     CHECK(buf_append(&b, "0123456789", 10, NULL) == ERR_LIMIT);

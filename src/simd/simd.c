@@ -1,0 +1,90 @@
+#include "simd/simd.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
+#include "simd/kernels.h"
+
+static const struct {
+    const char *cap, *words;
+    unsigned isa, keeps; /* the flag, and the set that FOVEA_SIMD=cap leaves */
+} levels[] = {
+    { "avx2", "AVX2", SIMD_AVX2, SIMD_AVX2 },
+    { "avx512vnni", "AVX-512 VNNI", SIMD_AVX512VNNI, SIMD_AVX2 | SIMD_AVX512VNNI },
+    { "neon", "NEON", SIMD_NEON, SIMD_NEON },
+    { "dotprod", "NEON dot product", SIMD_DOTPROD, SIMD_NEON | SIMD_DOTPROD },
+};
+
+unsigned simd_detect(void)
+{
+    unsigned set = 0;
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+        __builtin_cpu_supports("f16c"))
+        set |= SIMD_AVX2;
+    if (set && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512vnni"))
+        set |= SIMD_AVX512VNNI;
+#elif defined(__aarch64__)
+    set |= SIMD_NEON;
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP)
+        set |= SIMD_DOTPROD;
+#endif
+    return set;
+}
+
+char *simd_describe(unsigned isa_set, char out[64])
+{
+    size_t n = 0;
+    snprintf(out, 64, "portable C");
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (isa_set & levels[i].isa)
+            n += (size_t)snprintf(out + n, 64 - n, "%s%s", n ? ", " : "", levels[i].words);
+    return out;
+}
+
+unsigned simd_used(void)
+{
+    const char *cap = getenv("FOVEA_SIMD");
+    unsigned set = simd_detect();
+    if (!cap || !*cap)
+        return set;
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
+        if (!strcmp(cap, levels[i].cap))
+            return set & levels[i].keeps;
+    return 0; /* "c", and a word we do not know: the slow path is the one that is surely right */
+}
+
+void simd_init(struct simd *k, unsigned isa_set)
+{
+    isa_set &= simd_detect();
+    (void)isa_set;
+    *k = (struct simd){ .dot_f32 = dot_f32_c };
+#if defined(__x86_64__)
+    if (isa_set & SIMD_AVX2)
+        k->dot_f32 = dot_f32_avx2;
+#endif
+}
+
+static struct simd table;
+
+static void fill(void)
+{
+    simd_init(&table, simd_used());
+}
+
+const struct simd *simd_get(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, fill);
+    return &table;
+}

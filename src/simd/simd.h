@@ -1,0 +1,40 @@
+/* simd.h - vector kernels, picked once for the CPU that runs them.
+ *
+ * One table of functions. simd_get() fills it on first use from what the CPU has; FOVEA_SIMD caps
+ * it
+ * ("c", "avx2", "avx512vnni", "neon", "dotprod": that level and those below it). Every kernel takes
+ * any count and any alignment, reads and writes nothing outside what its contract names, keeps no
+ * state, and is tested against its portable C twin. Any thread. */
+#ifndef FOVEA_SIMD_SIMD_H
+#define FOVEA_SIMD_SIMD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum simd_isa {
+    SIMD_AVX2 = 1u << 0,       /* with FMA and F16C, as every CPU that has it since Haswell */
+    SIMD_AVX512VNNI = 1u << 1, /* AVX-512 F, BW, DQ, VL and VNNI */
+    SIMD_NEON = 1u << 2,
+    SIMD_DOTPROD = 1u << 3, /* Armv8.2 dot product */
+};
+
+struct simd {
+    /* sum of a[i]*b[i], n floats each; lanes are summed in the ISA's own order, so results differ
+     * from the portable one's by up to n*FLT_EPSILON*sum(|a[i]*b[i]|). */
+    float (*dot_f32)(const float *a, const float *b, size_t n);
+};
+
+/* The kernels for this CPU, capped by FOVEA_SIMD; never NULL, never changes. */
+const struct simd *simd_get(void);
+
+/* What this CPU and kernel support: a set of enum simd_isa. */
+unsigned simd_detect(void);
+/* "AVX2, AVX-512 VNNI" or "portable C": the set in words. out holds 64 bytes; returns out. */
+char *simd_describe(unsigned isa_set, char out[64]);
+/* The set that simd_get() uses: detected, less what FOVEA_SIMD caps. */
+unsigned simd_used(void);
+
+/* For tests: the best kernels among those in isa_set that this CPU has; 0 asks for portable C. */
+void simd_init(struct simd *k, unsigned isa_set);
+
+#endif
