@@ -1,0 +1,86 @@
+/* infer.h - tensors in, tensors out: one face for every way of running a network.
+ *
+ * An `infer` is the engine: the inference library (opened when the first session needs it) and what
+ * all sessions share. A session is one loaded network. What runs it is decided by the file:
+ *
+ *   model.onnx                     ONNX Runtime (ort.c)
+ *   "fovea-fake 1 ..." as line 1   fake.c, a toy for tests that need neither library nor weights
+ *
+ * Ownership: a session must be closed before its engine is destroyed. Output tensors own their
+ * data: infer_tensor_clear() each. Input tensors are borrowed for the call.
+ * Threads: any number of infer_run() on one session at once; open and close from any thread. */
+#ifndef FOVEA_INFER_INFER_H
+#define FOVEA_INFER_INFER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum { INFER_DIMS_MAX = 8, INFER_PORTS_MAX = 32, INFER_NAME_MAX = 128 };
+#define INFER_TENSOR_MAX_BYTES ((size_t)1 << 30)
+
+enum infer_type { INFER_F32, INFER_I32, INFER_I64, INFER_U8 };
+
+struct infer_tensor {
+    enum infer_type type;
+    size_t n_dims;
+    int64_t dims[INFER_DIMS_MAX];
+    void *data;  /* row-major, dense */
+    void *owner; /* the backend's; NULL where data is borrowed */
+    void (*free_fn)(void *owner);
+};
+
+/* A named input or output; -1 in dims where any size goes. */
+struct infer_port {
+    char name[INFER_NAME_MAX];
+    enum infer_type type;
+    size_t n_dims;
+    int64_t dims[INFER_DIMS_MAX];
+};
+
+struct infer_options {
+    const char *ort_library; /* NULL: beside the binary, the build's copy, <bindir>/../lib/fovea/,
+                                the system's loader path */
+    const char *cache_dir; /* prepared graphs, may be deleted any time; NULL: prepare every time */
+    unsigned n_threads;    /* for one run; 0: one a core */
+    bool one_shot;         /* few runs follow: start sooner, run slower */
+};
+
+struct infer;
+struct infer_session;
+
+/* Opens nothing yet. Strings are copied. ERR_NOMEM. */
+enum err_code infer_create(struct infer **out, const struct infer_options *o, struct err *err);
+void infer_destroy(struct infer *in);
+
+/* "ONNX Runtime 1.32.0 (/usr/lib/.../libonnxruntime.so.1)" into out, opening the library if need
+ * be; for doctor. ERR_NOT_FOUND and ERR_UNSUPPORTED say where it was looked for and what is wrong.
+ */
+enum err_code infer_describe(struct infer *in, char *out, size_t n, struct err *err);
+
+/* Load the network at path. ERR_NOT_FOUND (file, or no inference library), ERR_CORRUPT (not a
+ * network), ERR_UNSUPPORTED (an element type or a number of ports that infer_tensor cannot hold),
+ * ERR_NOMEM, ERR_IO. */
+enum err_code infer_session_open(struct infer_session **out, struct infer *in, const char *path,
+                                 struct err *err);
+void infer_session_close(struct infer_session *s);
+
+size_t infer_n_inputs(const struct infer_session *s);
+size_t infer_n_outputs(const struct infer_session *s);
+const struct infer_port *infer_input(const struct infer_session *s, size_t i);
+const struct infer_port *infer_output(const struct infer_session *s, size_t i);
+
+/* in[i] is the session's input i, all of them; out[0 .. n_out) get its first n_out outputs. Types
+ * and shapes are checked against the ports first: ERR_INVALID names the port, what was got and what
+ * it takes. On failure all of out is empty. */
+enum err_code infer_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
+                        struct infer_tensor *out, size_t n_out, struct err *err);
+
+size_t infer_type_bytes(enum infer_type type);
+/* Elements in t. ERR_LIMIT for a negative dimension or more than INFER_TENSOR_MAX_BYTES. */
+enum err_code infer_count(const struct infer_tensor *t, size_t *n, struct err *err);
+void infer_tensor_clear(struct infer_tensor *t); /* frees what it owns; {0} is a valid empty one */
+
+#endif

@@ -1,0 +1,79 @@
+/* model.h - what a model is on disk: folders, their small configuration files, and which space of
+ * vectors it spans.
+ *
+ * Immich's layout: <models>/<task>/<name>/<type>/model.onnx, so that one folder serves both.
+ * Nothing here loads a network. Any thread. */
+#ifndef FOVEA_MODEL_MODEL_H
+#define FOVEA_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+
+enum { MODEL_PATH_MAX = 4096, MODEL_NAME_MAX = 128 };
+
+enum model_task { MODEL_CLIP, MODEL_FACES, MODEL_OCR };
+enum model_type { MODEL_VISUAL, MODEL_TEXTUAL, MODEL_DETECTION, MODEL_RECOGNITION };
+
+struct model_folder {
+    enum model_task task;
+    char name[MODEL_NAME_MAX]; /* as its folder is called */
+    char dir[MODEL_PATH_MAX];  /* <models>/<task>/<name> */
+};
+
+/* "clip", "facial-recognition", "ocr"; "visual", ... as folders and Immich's API call them. */
+const char *model_task_name(enum model_task task);
+const char *model_type_name(enum model_type type);
+
+/* The folder of a model. name may come from outside; it is cleaned as the reference does
+ * (immich_ml/config.py clean_name: what follows the last '/', no '.', ':' and '\' become '_'), then
+ * must be 1 to MODEL_NAME_MAX-1 bytes without control characters: ERR_INVALID. A folder that is not
+ * there is ERR_NOT_FOUND, and the message says where it was looked for and what to do. */
+enum err_code model_find(const char *models_dir, enum model_task task, const char *name,
+                         struct model_folder *out, struct err *err);
+
+/* <dir>/<type>/<file> into out. ERR_LIMIT when longer than MODEL_PATH_MAX. */
+enum err_code model_path(const struct model_folder *f, enum model_type type, const char *file,
+                         char out[MODEL_PATH_MAX], struct err *err);
+
+/* Calls fn for every model under models_dir, in order of task and name; a folder of models that is
+ * not there holds none. ERR_IO, or what fn returned (which stops the walk). */
+typedef enum err_code (*model_list_fn)(const struct model_folder *f, void *ctx, struct err *err);
+enum err_code model_list(const char *models_dir, model_list_fn fn, void *ctx, struct err *err);
+
+/* How a picture becomes the visual tower's input (visual/preprocess_cfg.json of OpenCLIP). */
+enum model_interpolation { MODEL_BICUBIC, MODEL_BILINEAR, MODEL_NEAREST };
+enum model_resize { MODEL_SHORTEST, MODEL_LONGEST, MODEL_SQUASH };
+struct model_preprocess {
+    unsigned size_px; /* square; of a [height, width] pair the first, as the reference reads it */
+    float mean[3], std[3]; /* of RGB in 0..1 */
+    enum model_interpolation interpolation;
+    enum model_resize resize;
+    unsigned fill; /* 0..255, where MODEL_LONGEST leaves a border */
+};
+/* ERR_NOT_FOUND, ERR_CORRUPT (wrong kind of value, out of range; names the field). */
+enum err_code model_preprocess_read(const struct model_folder *f, struct model_preprocess *out,
+                                    struct err *err);
+
+/* How words become the textual tower's input (config.json, textual/tokenizer_config.json). */
+struct model_text {
+    unsigned context_length; /* tokens, 77 where the file does not say */
+    bool canonicalize;       /* text_cfg.tokenizer_kwargs.clean: no punctuation, lower case */
+    char pad_token[128];
+};
+enum err_code model_text_read(const struct model_folder *f, struct model_text *out,
+                              struct err *err);
+
+/* Length of a vector by config.json's embed_dim; 0 where the file or the field is missing. */
+enum err_code model_embed_dim(const struct model_folder *f, unsigned *dim, struct err *err);
+
+/* The space that a CLIP model's vectors live in, as 64 hexadecimal digits: SHA-256 over the content
+ * of both towers, of tokenizer and preprocessing files, and the precision fovea runs them in.
+ * Vectors of different spaces cannot be compared. Content hashes are kept in cache_dir (NULL: not),
+ * keyed by path, size, mtime and inode, since hashing 110 MB takes longer than a search may. */
+enum err_code model_space_hash(const struct model_folder *f, const char *cache_dir,
+                               char out[HASH_HEX], struct err *err);
+
+#endif
