@@ -6,17 +6,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "scratch.h"
 #include "sys/clock.h"
 #include "sys/cpu.h"
 #include "sys/file.h"
 #include "sys/pool.h"
 
-static char dir[64];
-
 static const char *in_dir(const char *name)
 {
     static char path[128];
-    snprintf(path, sizeof path, "%s/%s", dir, name);
+    snprintf(path, sizeof path, "%s/%s", scratch, name);
     return path;
 }
 
@@ -48,7 +47,7 @@ static void only_regular_files(void)
     REQUIRE(mkfifo(fifo, 0600) == 0);
     CHECK(file_read(fifo, 10, &p, &n, NULL, NULL) == ERR_UNSUPPORTED); /* and it returned at all */
     CHECK(file_read("/dev/zero", 10, &p, &n, NULL, NULL) == ERR_UNSUPPORTED);
-    CHECK(file_read(dir, 10, &p, &n, NULL, NULL) == ERR_UNSUPPORTED);
+    CHECK(file_read(scratch, 10, &p, &n, NULL, NULL) == ERR_UNSUPPORTED);
     CHECK(file_read(in_dir("absent"), 10, &p, &n, NULL, NULL) == ERR_NOT_FOUND);
     CHECK(file_read(in_dir("absent/below"), 10, &p, &n, NULL, NULL) == ERR_NOT_FOUND);
     unlink(in_dir("fifo"));
@@ -57,7 +56,7 @@ static void only_regular_files(void)
 static void folders_are_made(void)
 {
     char path[128];
-    snprintf(path, sizeof path, "%s/x/y//z/", dir);
+    snprintf(path, sizeof path, "%s/x/y//z/", scratch);
     CHECK(file_make_dirs(path, NULL) == ERR_NONE);
     CHECK(file_make_dirs(path, NULL) == ERR_NONE);
     struct stat st;
@@ -129,11 +128,8 @@ static const struct tap_case cases[] = {
 
 int main(void)
 {
-    snprintf(dir, sizeof dir, "/tmp/fovea-test-XXXXXX");
-    if (!mkdtemp(dir))
-        return perror(dir), 1;
+    scratch_make();
     int rc = tap_run(cases, sizeof cases / sizeof *cases);
-    char cmd[96];
-    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-    return system(cmd) || rc;
+    scratch_remove();
+    return rc;
 }

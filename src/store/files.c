@@ -1,0 +1,204 @@
+#include <string.h>
+
+#include "store/db.h"
+
+static const char *text(sqlite3_stmt *st, int column)
+{
+    return (const char *)sqlite3_column_text(st, column);
+}
+
+enum err_code store_root_add(struct store *s, const char *path, int64_t now_ns, int64_t *id,
+                             struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(s,
+                                  "INSERT INTO root (path, added_ns, seen_ns) VALUES (?1, ?2, ?2)"
+                                  " ON CONFLICT (path) DO UPDATE SET path = path RETURNING id",
+                                  err);
+    if (!st)
+        return ERR_INTERNAL;
+    sqlite3_bind_blob64(st, 1, path, strlen(path), SQLITE_STATIC);
+    sqlite3_bind_int64(st, 2, now_ns);
+    bool row;
+    enum err_code rc = store_step(s, st, &row, "cannot add a folder", err);
+    if (rc == ERR_NONE)
+        *id = sqlite3_column_int64(st, 0);
+    sqlite3_reset(st);
+    return rc;
+}
+
+enum err_code store_root_mark(struct store *s, int64_t id, const char *offline, int64_t now_ns,
+                              struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(s,
+                                  "UPDATE root SET offline = ?2,"
+                                  " seen_ns = CASE WHEN ?2 IS NULL THEN ?3 ELSE seen_ns END"
+                                  " WHERE id = ?1",
+                                  err);
+    if (!st)
+        return ERR_INTERNAL;
+    sqlite3_bind_int64(st, 1, id);
+    sqlite3_bind_text(st, 2, offline, -1, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 3, now_ns);
+    return store_run(s, st, "cannot note a folder", err);
+}
+
+enum err_code store_roots(struct store *s, store_root_fn fn, void *ctx, struct err *err)
+{
+    sqlite3_stmt *st =
+        store_stmt(s, "SELECT id, seen_ns, path, offline FROM root ORDER BY id", err);
+    if (!st)
+        return ERR_INTERNAL;
+    bool row;
+    enum err_code rc;
+    while ((rc = store_step(s, st, &row, "cannot read the folders", err)) == ERR_NONE && row) {
+        struct store_root r = { .id = sqlite3_column_int64(st, 0),
+                                .seen_ns = sqlite3_column_int64(st, 1),
+                                .path = text(st, 2),
+                                .offline = text(st, 3) };
+        if ((rc = fn(&r, ctx, err)) != ERR_NONE)
+            break;
+    }
+    sqlite3_reset(st);
+    return rc;
+}
+
+static enum err_code each_file(struct store *s, sqlite3_stmt *st, store_file_fn fn, void *ctx,
+                               struct err *err)
+{
+    bool row;
+    enum err_code rc;
+    while ((rc = store_step(s, st, &row, "cannot read the files", err)) == ERR_NONE && row) {
+        const char *path = text(st, 7); /* a blob as text: its bytes and a NUL */
+        struct store_file f = { .id = sqlite3_column_int64(st, 0),
+                                .root_id = sqlite3_column_int64(st, 1),
+                                .size_bytes = sqlite3_column_int64(st, 2),
+                                .mtime_ns = sqlite3_column_int64(st, 3),
+                                .photo_id = sqlite3_column_int64(st, 4),
+                                .retry = sqlite3_column_int(st, 5),
+                                .gone = sqlite3_column_int(st, 6),
+                                .path = path ? path : "",
+                                .path_len = (size_t)sqlite3_column_bytes(st, 7),
+                                .error = text(st, 8) };
+        if ((rc = fn(&f, ctx, err)) != ERR_NONE)
+            break;
+    }
+    sqlite3_reset(st);
+    return rc;
+}
+
+enum err_code store_files(struct store *s, int64_t root_id, store_file_fn fn, void *ctx,
+                          struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(s,
+                                  "SELECT id, root_id, size_bytes, mtime_ns, photo_id, retry,"
+                                  " gone_ns IS NOT NULL, path, error"
+                                  " FROM file WHERE root_id = ?1 ORDER BY path",
+                                  err);
+    if (!st)
+        return ERR_INTERNAL;
+    sqlite3_bind_int64(st, 1, root_id);
+    return each_file(s, st, fn, ctx, err);
+}
+
+enum err_code store_failures(struct store *s, store_file_fn fn, void *ctx, struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(
+        s,
+        "SELECT f.id, f.root_id, f.size_bytes, f.mtime_ns, f.photo_id, f.retry, 0,"
+        " r.path || '/' || f.path, f.error FROM file f"
+        " JOIN root r ON r.id = f.root_id WHERE f.error IS NOT NULL AND f.gone_ns IS NULL"
+        " ORDER BY f.root_id, f.path",
+        err);
+    return st ? each_file(s, st, fn, ctx, err) : ERR_INTERNAL;
+}
+
+enum err_code store_file_put(struct store *s, const struct store_file *f, struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(
+        s,
+        "INSERT INTO file (root_id, path, size_bytes, mtime_ns, photo_id, error, retry)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (root_id, path) DO UPDATE SET"
+        " size_bytes = ?3, mtime_ns = ?4, photo_id = ?5, error = ?6, retry = ?7, gone_ns = NULL",
+        err);
+    if (!st)
+        return ERR_INTERNAL;
+    sqlite3_bind_int64(st, 1, f->root_id);
+    sqlite3_bind_blob64(st, 2, f->path, f->path_len, SQLITE_STATIC);
+    sqlite3_bind_int64(st, 3, f->size_bytes);
+    sqlite3_bind_int64(st, 4, f->mtime_ns);
+    if (f->photo_id)
+        sqlite3_bind_int64(st, 5, f->photo_id);
+    sqlite3_bind_text(st, 6, f->error, -1, SQLITE_STATIC);
+    sqlite3_bind_int(st, 7, f->retry);
+    return store_run(s, st, "cannot note a file", err);
+}
+
+enum err_code store_file_gone(struct store *s, int64_t file_id, int64_t now_ns, struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(s, "UPDATE file SET gone_ns = ?2 WHERE id = ?1", err);
+    if (!st)
+        return ERR_INTERNAL;
+    sqlite3_bind_int64(st, 1, file_id);
+    sqlite3_bind_int64(st, 2, now_ns);
+    return store_run(s, st, "cannot note a file that has gone", err);
+}
+
+/* Every root that is a folder above the path is tried: one may lie inside another. */
+enum err_code store_file_photo(struct store *s, const char *path, int64_t *photo_id,
+                               struct err *err)
+{
+    *photo_id = 0;
+    sqlite3_stmt *st =
+        store_stmt(s,
+                   "SELECT f.photo_id FROM root r JOIN file f ON f.root_id = r.id"
+                   " AND f.path = substr(?1, length(r.path) + 2) WHERE f.photo_id IS NOT NULL"
+                   " AND f.gone_ns IS NULL AND substr(?1, 1, length(r.path) + 1) = CAST(r.path || "
+                   "'/' AS BLOB)",
+                   err);
+    if (!st)
+        return ERR_INTERNAL;
+    sqlite3_bind_blob64(st, 1, path, strlen(path), SQLITE_STATIC);
+    bool row;
+    enum err_code rc = store_step(s, st, &row, "cannot look up a file", err);
+    if (rc == ERR_NONE && row)
+        *photo_id = sqlite3_column_int64(st, 0);
+    sqlite3_reset(st);
+    return rc;
+}
+
+enum err_code store_count(struct store *s, struct store_counts *out, struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(s,
+                                  "SELECT (SELECT count(*) FROM root), count(*),"
+                                  " count(gone_ns), count(error) FILTER (WHERE gone_ns IS NULL),"
+                                  " (SELECT count(*) FROM photo),"
+                                  " (SELECT count(*) FROM photo WHERE n_live = 0) FROM file",
+                                  err);
+    if (!st)
+        return ERR_INTERNAL;
+    bool row;
+    enum err_code rc = store_step(s, st, &row, "cannot count", err);
+    if (rc == ERR_NONE)
+        *out = (struct store_counts){ .n_roots = sqlite3_column_int64(st, 0),
+                                      .n_files = sqlite3_column_int64(st, 1),
+                                      .n_gone = sqlite3_column_int64(st, 2),
+                                      .n_failed = sqlite3_column_int64(st, 3),
+                                      .n_photos = sqlite3_column_int64(st, 4),
+                                      .n_photos_dead = sqlite3_column_int64(st, 5) };
+    sqlite3_reset(st);
+    return rc;
+}
+
+enum err_code store_verify(struct store *s, struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(s, "PRAGMA quick_check(1)", err);
+    if (!st)
+        return ERR_INTERNAL;
+    bool row;
+    enum err_code rc = store_step(s, st, &row, "cannot check", err);
+    const char *found = rc == ERR_NONE && row ? text(st, 0) : NULL;
+    if (rc == ERR_NONE && (!found || strcmp(found, "ok") != 0))
+        rc = err_set(err, ERR_CORRUPT, "%s: %s", s->path, found ? found : "no answer");
+    sqlite3_reset(st);
+    return rc;
+}
