@@ -1,0 +1,129 @@
+/* image.h - from the bytes of a file to pixels, and from pixels to what a network reads.
+ *
+ * Two contracts say what "the pixels of a file" are:
+ *   reference  what Pillow's Image.open().convert("RGB") gives, byte for byte for JPEG: as stored,
+ *              not turned, no colour profile, alpha dropped, the first frame, full size. The
+ *              service answers from these, as the one it stands in for does.
+ *   view       what a person sees: turned upright, alpha over black; may be decoded smaller where
+ *              the caller needs less. Colour profiles are not applied yet.
+ *
+ * JPEG is decoded in this process by libjpeg-turbo. Every other format is decoded by a helper
+ * process (helper.h), so that what is wrong in a rare decoder cannot reach this one's memory.
+ *
+ * All functions may be called from any thread; an image belongs to one thread at a time. */
+#ifndef FOVEA_IMAGE_IMAGE_H
+#define FOVEA_IMAGE_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define IMAGE_MAX_BYTES ((uint64_t)512 << 20)  /* of a file, unless the caller says less */
+#define IMAGE_MAX_PIXELS ((uint64_t)400000000) /* of an image: 1.2 GB of RGB */
+
+enum image_format {
+    IMAGE_UNKNOWN,
+    IMAGE_JPEG,
+    IMAGE_PNG,
+    IMAGE_WEBP,
+    IMAGE_GIF,
+    IMAGE_TIFF,
+    IMAGE_HEIC,
+    IMAGE_AVIF,
+    IMAGE_JXL,
+    IMAGE_BMP,
+    IMAGE_RAW, /* a camera's own: CR2, CR3, NEF, DNG, ARW, RAF, ORF, RW2, ... */
+};
+
+/* What the first bytes say. The name decides only where content cannot: most RAW formats are TIFF
+ * files, told apart by their extension. name_hint is a path or a bare name, or NULL. */
+enum image_format image_sniff(const uint8_t *bytes, size_t n, const char *name_hint);
+const char *image_format_name(enum image_format f); /* "JPEG", ...; "unknown" */
+/* Does the name end as a format above does? For walking folders without opening every file. */
+bool image_is_photo_name(const char *path);
+
+/* px is [height_px, width_px, 3] u8, red first, rows packed; on the heap, owned by who holds the
+ * struct. `{0}` is a valid empty one. */
+struct image {
+    uint8_t *px;
+    uint32_t width_px, height_px;
+};
+void image_clear(struct image *im); /* frees and empties; NULL is fine */
+
+enum image_contract { IMAGE_REFERENCE, IMAGE_VIEW };
+
+/* `{0}` asks for the reference contract with the limits above. */
+struct image_decode_opts {
+    enum image_contract contract;
+    /* EXIF's 1-8 (0: 1), found by the meta module. Read in VIEW only, and not for HEIC, AVIF and
+     * JPEG XL, where turning is the container's business and the decoder does it. */
+    int orientation;
+    /* VIEW only: the side that the caller will scale the shorter side to; 0 for full size. The
+     * result may be smaller than the file's image, but its shorter side is never less than
+     * IMAGE_OVERSAMPLE times this (or the file's own size). */
+    uint32_t target_side_px;
+    uint64_t max_bytes, max_pixels; /* 0: IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS */
+};
+#define IMAGE_OVERSAMPLE 2
+
+/* Holds the client of the decode helper, which is started when the first file needs it. helper_path
+ * is the helper's binary; NULL: JPEG only. ERR_NOMEM. */
+struct image_decoder;
+enum err_code image_decoder_create(struct image_decoder **out, const char *helper_path,
+                                   struct err *err);
+void image_decoder_destroy(struct image_decoder *d); /* no decode may be running; NULL is fine */
+
+/* Decode n bytes; opts may be NULL for `{0}`. On failure *out is empty.
+ * ERR_LIMIT (bytes or pixels, checked before memory is taken for them), ERR_INVALID (damaged or cut
+ * short: whatever Pillow refuses, with its words "image file is truncated"), ERR_UNSUPPORTED
+ * (unknown format, or one whose decoder is not there), ERR_NOMEM; ERR_IO and ERR_INTERNAL when the
+ * helper could not be run or died. */
+enum err_code image_decode(struct image_decoder *d, const uint8_t *bytes, size_t n,
+                           const char *name_hint, const struct image_decode_opts *opts,
+                           struct image *out, struct err *err);
+
+/* Turn upright by EXIF orientation 1-8 (another number: left as it is), replacing im's pixels.
+ * ERR_NOMEM, im as before. */
+enum err_code image_orient(struct image *im, int orientation, struct err *err);
+
+/* The filters of Pillow's Image.Resampling. */
+enum image_filter {
+    IMAGE_NEAREST,
+    IMAGE_BOX,
+    IMAGE_BILINEAR,
+    IMAGE_HAMMING,
+    IMAGE_BICUBIC,
+    IMAGE_LANCZOS,
+};
+/* "nearest", "bicubic", ... as in preprocess_cfg.json, any case; false for another word. */
+bool image_filter_parse(const char *name, enum image_filter *out);
+
+/* src scaled to width_px x height_px into *out, every byte as Pillow 12.3's Image.resize().
+ * ERR_INVALID (a side is 0), ERR_LIMIT (IMAGE_MAX_PIXELS), ERR_NOMEM; then *out is empty. */
+enum err_code image_resize(const struct image *src, uint32_t width_px, uint32_t height_px,
+                           enum image_filter filter, struct image *out, struct err *err);
+
+/* How an image becomes a network's input, in the terms of a CLIP model's preprocess_cfg.json. */
+enum image_fit {
+    IMAGE_SHORTEST, /* shorter side to the size, truncating the longer; crop the centre */
+    IMAGE_SQUASH,   /* both sides to the size, whatever the shape */
+    IMAGE_LONGEST,  /* whole image within the size, rounding; the rest is fill */
+};
+struct image_preprocess {
+    uint32_t width_px, height_px;
+    enum image_filter filter;
+    enum image_fit fit;
+    float mean[3], std[3]; /* of the 0..1 range, red first */
+    uint8_t fill[3];       /* IMAGE_LONGEST only */
+};
+
+/* out: [3, height_px, width_px] f32. Each float is (x / 255) * (1 / std) - mean / std, rounded
+ * after each step, which is numpy's arithmetic in Immich's transforms.py; IMAGE_SHORTEST is its
+ * resize_pil + crop_pil, the other two are open_clip's. Only pixels that end up in out are
+ * computed. ERR_INVALID (empty image, zero size or std), ERR_LIMIT, ERR_NOMEM. */
+enum err_code image_to_tensor(const struct image *im, const struct image_preprocess *pre,
+                              float *out, struct err *err);
+
+#endif
