@@ -8,4 +8,19 @@
 float dot_f32_c(const float *a, const float *b, size_t n);
 float dot_f32_avx2(const float *a, const float *b, size_t n);
 
+float dot_f16_c(const uint16_t *a, const float *b, size_t n);
+float dot_f16_avx2(const uint16_t *a, const float *b, size_t n);
+
+void dot_i8_c(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
+              int32_t *out);
+void dot_i8_avx2(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
+                 int32_t *out);
+void dot_i8_avx512vnni(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
+                       int32_t *out);
+
+void half_encode_c(const float *in, size_t n, uint16_t *out);
+void half_encode_avx2(const float *in, size_t n, uint16_t *out);
+void half_decode_c(const uint16_t *in, size_t n, float *out);
+void half_decode_avx2(const uint16_t *in, size_t n, float *out);
+
 #endif

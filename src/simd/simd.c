@@ -68,10 +68,23 @@ void simd_init(struct simd *k, unsigned isa_set)
 {
     isa_set &= simd_detect();
     (void)isa_set;
-    *k = (struct simd){ .dot_f32 = dot_f32_c };
+    *k = (struct simd){
+        .dot_f32 = dot_f32_c,
+        .dot_f16 = dot_f16_c,
+        .dot_i8 = dot_i8_c,
+        .half_encode = half_encode_c,
+        .half_decode = half_decode_c,
+    };
 #if defined(__x86_64__)
-    if (isa_set & SIMD_AVX2)
+    if (isa_set & SIMD_AVX2) {
         k->dot_f32 = dot_f32_avx2;
+        k->dot_f16 = dot_f16_avx2;
+        k->dot_i8 = dot_i8_avx2;
+        k->half_encode = half_encode_avx2;
+        k->half_decode = half_decode_avx2;
+    }
+    if (isa_set & SIMD_AVX512VNNI)
+        k->dot_i8 = dot_i8_avx512vnni;
 #endif
 }
 

@@ -22,6 +22,16 @@ struct simd {
     /* sum of a[i]*b[i], n floats each; lanes are summed in the ISA's own order, so results differ
      * from the portable one's by up to n*FLT_EPSILON*sum(|a[i]*b[i]|). */
     float (*dot_f32)(const float *a, const float *b, size_t n);
+    /* The same for a in IEEE half. */
+    float (*dot_f16)(const uint16_t *a, const float *b, size_t n);
+    /* out[r] = sum of rows[r * stride + i] * q[i] over i < n <= 65536, exact. Values are in
+     * [-127, 127]: -128 may give wrong sums, so nothing makes it. */
+    void (*dot_i8)(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
+                   int32_t *out);
+
+    /* f32 -> IEEE half, round to nearest even, and back: the same bits everywhere. */
+    void (*half_encode)(const float *in, size_t n, uint16_t *out);
+    void (*half_decode)(const uint16_t *in, size_t n, float *out);
 };
 
 /* The kernels for this CPU, capped by FOVEA_SIMD; never NULL, never changes. */

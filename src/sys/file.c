@@ -152,21 +152,6 @@ out:
     return rc;
 }
 
-static enum err_code write_all(int fd, const char *path, const void *data, size_t n,
-                               struct err *err)
-{
-    for (const char *p = data; n;) {
-        ssize_t k = write(fd, p, n);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return sys_error(err, path, "cannot write");
-        p += k;
-        n -= (size_t)k;
-    }
-    return fsync(fd) ? sys_error(err, path, "cannot sync") : ERR_NONE;
-}
-
 /* The rename itself must be on disk, else a power cut can bring the old name back. Some network
  * file systems refuse to sync a folder; the rename has happened all the same. */
 static void sync_parent(const char *path)
@@ -183,23 +168,64 @@ static void sync_parent(const char *path)
     }
 }
 
+enum err_code file_draft_open(struct file_draft *d, const char *path, struct err *err)
+{
+    *d = (struct file_draft){ .fd = -1 };
+    if (snprintf(d->tmp, sizeof d->tmp, "%s.tmp-XXXXXX", path) >= (int)sizeof d->tmp)
+        return err_set(err, ERR_LIMIT, "%s: path too long", path);
+    d->fd = mkostemp(d->tmp, O_CLOEXEC);
+    if (d->fd < 0)
+        return sys_error(err, d->tmp, "cannot create");
+    memcpy(d->path, path, strlen(path) + 1); /* shorter than tmp */
+    return ERR_NONE;
+}
+
+enum err_code file_draft_write(struct file_draft *d, uint64_t at, const void *data, size_t n,
+                               struct err *err)
+{
+    for (const char *p = data; n;) {
+        ssize_t k = pwrite(d->fd, p, n, (off_t)at);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return sys_error(err, d->path, "cannot write");
+        p += k;
+        at += (size_t)k;
+        n -= (size_t)k;
+    }
+    return ERR_NONE;
+}
+
+enum err_code file_draft_commit(struct file_draft *d, struct err *err)
+{
+    if (fsync(d->fd))
+        return sys_error(err, d->path, "cannot sync");
+    if (rename(d->tmp, d->path))
+        return sys_error(err, d->path, "cannot replace");
+    sync_parent(d->path);
+    close(d->fd); /* nothing to lose: it is synced */
+    d->fd = -1;
+    return ERR_NONE;
+}
+
+void file_draft_close(struct file_draft *d)
+{
+    if (d->fd < 0)
+        return;
+    close(d->fd);
+    unlink(d->tmp);
+    d->fd = -1;
+}
+
 enum err_code file_replace(const char *path, const void *data, size_t n, struct err *err)
 {
-    char tmp[4096];
-    if (snprintf(tmp, sizeof tmp, "%s.tmp-XXXXXX", path) >= (int)sizeof tmp)
-        return err_set(err, ERR_LIMIT, "%s: path too long", path);
-    int fd = mkostemp(tmp, O_CLOEXEC);
-    if (fd < 0)
-        return sys_error(err, tmp, "cannot create");
-    enum err_code rc = write_all(fd, path, data, n, err);
-    if (close(fd) && rc == ERR_NONE)
-        rc = sys_error(err, path, "cannot write");
-    if (rc == ERR_NONE && rename(tmp, path))
-        rc = sys_error(err, path, "cannot replace");
-    if (rc != ERR_NONE)
-        unlink(tmp);
-    else
-        sync_parent(path);
+    struct file_draft d;
+    enum err_code rc = file_draft_open(&d, path, err);
+    if (rc == ERR_NONE)
+        rc = file_draft_write(&d, 0, data, n, err);
+    if (rc == ERR_NONE)
+        rc = file_draft_commit(&d, err);
+    file_draft_close(&d);
     return rc;
 }
 

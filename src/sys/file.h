@@ -39,6 +39,19 @@ enum err_code file_read(const char *path, size_t max_bytes, uint8_t **data, size
 /* Write beside path, sync, rename over it: readers see the old or the new content, never a part. */
 enum err_code file_replace(const char *path, const void *data, size_t n, struct err *err);
 
+/* The same for what is written in pieces: a file beside path, at any offsets, that takes its place
+ * on commit. Closing without a commit removes it; closing after one is nothing. `.fd = -1` is an
+ * empty one; a failed open leaves that. */
+struct file_draft {
+    int fd;
+    char path[4096], tmp[4096];
+};
+enum err_code file_draft_open(struct file_draft *d, const char *path, struct err *err);
+enum err_code file_draft_write(struct file_draft *d, uint64_t at, const void *data, size_t n,
+                               struct err *err);
+enum err_code file_draft_commit(struct file_draft *d, struct err *err);
+void file_draft_close(struct file_draft *d);
+
 /* Create dir and its parents (0700 for new ones: a library tells where somebody lives). */
 enum err_code file_make_dirs(const char *dir, struct err *err);
 

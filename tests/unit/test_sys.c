@@ -39,6 +39,27 @@ static void replace_then_read(void)
     file_map_close(&m);
 }
 
+static void a_draft_appears_whole_or_not_at_all(void)
+{
+    struct file_draft d;
+    struct err e = { 0 };
+    const char *path = in_dir("draft");
+    REQUIRE(file_draft_open(&d, path, &e) == ERR_NONE);
+    CHECK(file_draft_write(&d, 3, "def", 3, &e) == ERR_NONE);
+    CHECK(file_draft_write(&d, 0, "abc", 3, &e) == ERR_NONE);
+    CHECK(file_exists(d.tmp) && !file_exists(path));
+    file_draft_close(&d);
+    CHECK(!file_exists(d.tmp) && !file_exists(path));
+
+    REQUIRE(file_draft_open(&d, path, &e) == ERR_NONE);
+    CHECK(file_draft_write(&d, 0, "xyz", 3, &e) == ERR_NONE);
+    CHECK(file_draft_commit(&d, &e) == ERR_NONE);
+    CHECK(!file_exists(d.tmp) && file_exists(path));
+    file_draft_close(&d);
+    CHECK(file_exists(path));
+    CHECK(file_draft_open(&d, in_dir("absent/draft"), &e) == ERR_NOT_FOUND && d.fd == -1);
+}
+
 static void only_regular_files(void)
 {
     uint8_t *p = NULL;
@@ -122,8 +143,10 @@ static void the_machine_is_described(void)
 }
 
 static const struct tap_case cases[] = {
-    CASE(replace_then_read),    CASE(only_regular_files),   CASE(folders_are_made),
-    CASE(pool_runs_everything), CASE(a_full_queue_says_no), CASE(the_machine_is_described),
+    CASE(replace_then_read),        CASE(a_draft_appears_whole_or_not_at_all),
+    CASE(only_regular_files),       CASE(folders_are_made),
+    CASE(pool_runs_everything),     CASE(a_full_queue_says_no),
+    CASE(the_machine_is_described),
 };
 
 int main(void)
