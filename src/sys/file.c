@@ -71,8 +71,8 @@ static enum err_code open_regular(const char *path, int *fd, struct file_info *i
 
 enum err_code file_map_open(struct file_map *m, const char *path, struct err *err)
 {
-    int fd;
-    struct file_info info;
+    int fd = -1; /* set, for a compiler that cannot see that a failure is never ERR_NONE */
+    struct file_info info = { 0 };
     *m = (struct file_map){ 0 };
     enum err_code rc = open_regular(path, &fd, &info, err);
     if (rc != ERR_NONE)
@@ -115,8 +115,8 @@ static enum err_code read_all(int fd, const char *path, uint8_t *p, size_t n, st
 enum err_code file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *n,
                         struct file_info *info, struct err *err)
 {
-    int fd;
-    struct file_info fi;
+    int fd = -1;
+    struct file_info fi = { 0 };
     struct stat st;
     *data = NULL;
     enum err_code rc = open_regular(path, &fd, &fi, err);
