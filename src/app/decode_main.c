@@ -1,0 +1,153 @@
+/* fovea-decode: bytes in, pixels out (image/helper_proto.h), in a process with nothing to lose.
+ *
+ * It is started by the engine with a socket as its standard input and is of no use otherwise. */
+#include "app/decode.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "app/decode_bmp.h"
+#include "image/helper_proto.h"
+#include "sys/process.h"
+
+enum err_code decode_begin(struct decode_job *job, uint64_t width_px, uint64_t height_px,
+                           struct err *err)
+{
+    uint64_t n_pixels;
+    if (!width_px || !height_px)
+        return err_set(err, ERR_INVALID, "no pixels (%llu x %llu)", (unsigned long long)width_px,
+                       (unsigned long long)height_px);
+    if (__builtin_mul_overflow(width_px, height_px, &n_pixels) || n_pixels > job->max_pixels ||
+        width_px > UINT32_MAX || height_px > UINT32_MAX)
+        return err_set(err, ERR_LIMIT, "%llu x %llu pixels, the limit is %llu",
+                       (unsigned long long)width_px, (unsigned long long)height_px,
+                       (unsigned long long)job->max_pixels);
+    void *p = mmap(NULL, n_pixels * 3, PROT_READ | PROT_WRITE, MAP_SHARED, job->out_fd, 0);
+    if (p == MAP_FAILED)
+        return err_set(err, ERR_NOMEM, "%llu x %llu pixels", (unsigned long long)width_px,
+                       (unsigned long long)height_px);
+    job->rgb = p;
+    job->width_px = (uint32_t)width_px;
+    job->height_px = (uint32_t)height_px;
+    return ERR_NONE;
+}
+
+void decode_end(struct decode_job *job)
+{
+    if (job->rgb)
+        munmap(job->rgb, (size_t)job->width_px * job->height_px * 3);
+    job->rgb = NULL;
+}
+
+static enum err_code decode_bmp(struct decode_job *job, struct err *err)
+{
+    struct bmp b;
+    enum err_code rc = bmp_open(&b, job->bytes, job->n, err);
+    if (rc == ERR_NONE)
+        rc = decode_begin(job, b.width_px, b.height_px, err);
+    return rc == ERR_NONE ? bmp_pixels(&b, job->rgb, err) : rc;
+}
+
+enum err_code decode_run(struct decode_job *job, struct err *err)
+{
+    switch (job->format) {
+    case IMAGE_BMP: return decode_bmp(job, err);
+    case IMAGE_PNG:
+    case IMAGE_WEBP:
+    case IMAGE_GIF:
+    case IMAGE_TIFF:
+    case IMAGE_HEIC:
+    case IMAGE_AVIF:
+    case IMAGE_JXL: return decode_vips(job, err);
+    default:
+        return err_set(err, ERR_UNSUPPORTED, "no decoder for %s", image_format_name(job->format));
+    }
+}
+
+static void answer(const struct helper_request *q, const int fds[HELPER_N_FDS],
+                   struct helper_reply *reply)
+{
+    struct err err = { 0 };
+    enum err_code rc;
+    struct decode_job job = { .n = q->size_bytes,
+                              .format = (enum image_format)q->format,
+                              .contract = (enum image_contract)q->contract,
+                              .max_pixels = q->max_pixels,
+                              .out_fd = fds[HELPER_FD_OUT] };
+    void *p = mmap(NULL, job.n, PROT_READ, MAP_SHARED, fds[HELPER_FD_IN], 0);
+    if (p == MAP_FAILED) {
+        rc = err_set(&err, ERR_NOMEM, "file of %zu bytes", job.n);
+    } else {
+        job.bytes = p;
+        rc = decode_run(&job, &err);
+        munmap(p, job.n);
+    }
+    decode_end(&job);
+    *reply =
+        (struct helper_reply){ .code = rc, .width_px = job.width_px, .height_px = job.height_px };
+    snprintf(reply->msg, sizeof reply->msg, "%.*s", (int)sizeof reply->msg - 1, err.msg);
+}
+
+/* The engine's end of the socket closes when it ends, however it ends. (PR_SET_PDEATHSIG would do
+ * the same for the thread that started us, which may end long before the engine.) */
+static void *end_with_engine(void *arg)
+{
+    (void)arg;
+    struct pollfd p = { .fd = STDIN_FILENO };
+    while (poll(&p, 1, -1) <= 0)
+        ;
+    _exit(0);
+}
+
+/* Descriptors that the engine's libraries left open are not ours to hold. Standard output is never
+ * used, and decoders print what they like to standard error: a file must not write into the log. */
+static void drop_descriptors(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    dup2(null, STDOUT_FILENO);
+#ifndef __SANITIZE_ADDRESS__
+    dup2(null, STDERR_FILENO);
+#endif
+    close_range(3, ~0U, 0);
+}
+
+static enum err_code get_ready(struct err *err)
+{
+    pthread_t watcher;
+    enum err_code rc = decode_vips_init(err);
+    if (rc != ERR_NONE)
+        return rc;
+    if (pthread_create(&watcher, NULL, end_with_engine, NULL))
+        return err_set(err, ERR_NOMEM, "no thread");
+    drop_descriptors();
+    return decode_sandbox(err);
+}
+
+int main(void)
+{
+    struct err err = { 0 };
+    const struct helper_hello hello = { .magic = HELPER_MAGIC };
+    struct helper_request q;
+    int fds[HELPER_N_FDS];
+    if (get_ready(&err) != ERR_NONE) {
+        fprintf(stderr, "fovea-decode: %s\n", err.msg);
+        return 1;
+    }
+    if (process_send(STDIN_FILENO, &hello, sizeof hello, NULL, 0, &err) != ERR_NONE)
+        return 2; /* started by hand */
+    while (process_recv(STDIN_FILENO, &q, sizeof q, fds, HELPER_N_FDS, -1, &err) == ERR_NONE) {
+        struct helper_reply reply;
+        decode_limit_cpu(q.cpu_s);
+        answer(&q, fds, &reply);
+        for (int i = 0; i < HELPER_N_FDS; i++)
+            close(fds[i]);
+        if (process_send(STDIN_FILENO, &reply, sizeof reply, NULL, 0, &err) != ERR_NONE)
+            break;
+    }
+    _exit(0); /* atexit handlers of 100 libraries have nothing to save */
+}
