@@ -5,6 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "simd/simd.h"
+
+#define RESAMPLE_HALF (1 << (RESAMPLE_BITS - 1)) /* so that the shift rounds */
+
 float dot_f32_c(const float *a, const float *b, size_t n);
 float dot_f32_avx2(const float *a, const float *b, size_t n);
 
@@ -22,5 +26,16 @@ void half_encode_c(const float *in, size_t n, uint16_t *out);
 void half_encode_avx2(const float *in, size_t n, uint16_t *out);
 void half_decode_c(const uint16_t *in, size_t n, float *out);
 void half_decode_avx2(const uint16_t *in, size_t n, float *out);
+
+void resample_h_c(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t dst_stride,
+                  size_t n_rows, const struct resample_taps *t);
+void resample_h_avx2(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t dst_stride,
+                     size_t n_rows, const struct resample_taps *t);
+void resample_h_avx512vnni(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t dst_stride,
+                           size_t n_rows, const struct resample_taps *t);
+void resample_v_c(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t n, const int32_t *k,
+                  size_t n_taps);
+void resample_v_avx2(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t n,
+                     const int32_t *k, size_t n_taps);
 
 #endif

@@ -74,6 +74,8 @@ void simd_init(struct simd *k, unsigned isa_set)
         .dot_i8 = dot_i8_c,
         .half_encode = half_encode_c,
         .half_decode = half_decode_c,
+        .resample_h = resample_h_c,
+        .resample_v = resample_v_c,
     };
 #if defined(__x86_64__)
     if (isa_set & SIMD_AVX2) {
@@ -82,9 +84,13 @@ void simd_init(struct simd *k, unsigned isa_set)
         k->dot_i8 = dot_i8_avx2;
         k->half_encode = half_encode_avx2;
         k->half_decode = half_decode_avx2;
+        k->resample_h = resample_h_avx2;
+        k->resample_v = resample_v_avx2;
     }
-    if (isa_set & SIMD_AVX512VNNI)
+    if (isa_set & SIMD_AVX512VNNI) {
         k->dot_i8 = dot_i8_avx512vnni;
+        k->resample_h = resample_h_avx512vnni;
+    }
 #endif
 }
 

@@ -18,6 +18,17 @@ enum simd_isa {
     SIMD_DOTPROD = 1u << 3, /* Armv8.2 dot product */
 };
 
+/* A separable filter along one axis, in fixed point of RESAMPLE_BITS: output i is the sum over
+ * j < count[i] of k[i * stride + j] * input[first[i] + j], rounded, clamped to 0..255. */
+#define RESAMPLE_BITS 22
+#define RESAMPLE_GROUP 16 /* stride is a multiple of this */
+#define RESAMPLE_PAD 64   /* bytes that must be readable after the last row of resample_h */
+struct resample_taps {
+    const int32_t *k; /* [n_out, stride], 0 from count[i] on; each less than 2 in magnitude */
+    const uint32_t *first, *count; /* [n_out] */
+    size_t n_out, stride;
+};
+
 struct simd {
     /* sum of a[i]*b[i], n floats each; lanes are summed in the ISA's own order, so results differ
      * from the portable one's by up to n*FLT_EPSILON*sum(|a[i]*b[i]|). */
@@ -32,6 +43,16 @@ struct simd {
     /* f32 -> IEEE half, round to nearest even, and back: the same bits everywhere. */
     void (*half_encode)(const float *in, size_t n, uint16_t *out);
     void (*half_decode)(const uint16_t *in, size_t n, float *out);
+
+    /* n_rows rows of RGB bytes, src_stride apart, filtered along the row into t->n_out pixels each,
+     * dst_stride apart. Every instruction set gives the same bytes. What lies within RESAMPLE_PAD
+     * bytes after a row is read, and does not change the result. */
+    void (*resample_h)(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t dst_stride,
+                       size_t n_rows, const struct resample_taps *t);
+    /* One output row of n bytes from n_taps rows that start at src, weighted by k: the same filter
+     * across rows. The same bytes everywhere. */
+    void (*resample_v)(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t n,
+                       const int32_t *k, size_t n_taps);
 };
 
 /* The kernels for this CPU, capped by FOVEA_SIMD; never NULL, never changes. */
