@@ -21,9 +21,9 @@
 #include "base/err.h"
 #include "sys/file.h"
 
-#define INDEX_DIM_MAX 16384
-#define INDEX_K_MAX 65536
-#define INDEX_QUERIES_MAX 1024
+#define INDEX_DIM_MAX 4096
+#define INDEX_ROWS_MAX ((size_t)1 << 30)
+#define INDEX_HITS_MAX ((size_t)1 << 16) /* of one search, over all its queries */
 #define INDEX_SPACE_BYTES 32
 
 /* --- Vectors ---------------------------------------------------------------------------------- */
