@@ -43,3 +43,19 @@ void hash_hex(const uint8_t digest[HASH_BYTES], char out[HASH_HEX])
     }
     out[HASH_HEX - 1] = '\0';
 }
+
+static int digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+bool hash_from_hex(const char *hex, uint8_t out[HASH_BYTES])
+{
+    size_t i = 0;
+    for (; i < HASH_BYTES && digit(hex[2 * i]) >= 0 && digit(hex[2 * i + 1]) >= 0; i++)
+        out[i] = (uint8_t)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
+    return i == HASH_BYTES && !hex[2 * i];
+}

@@ -3,6 +3,7 @@
 #ifndef FOVEA_BASE_HASH_H
 #define FOVEA_BASE_HASH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,5 +21,8 @@ void hash_final(struct hash *h, uint8_t out[HASH_BYTES]);
 void hash_bytes(const void *p, size_t n, uint8_t out[HASH_BYTES]);
 /* Lower-case hexadecimal with a NUL. */
 void hash_hex(const uint8_t digest[HASH_BYTES], char out[HASH_HEX]);
+
+/* The other way; false unless hex is 64 hexadecimal digits. */
+bool hash_from_hex(const char *hex, uint8_t out[HASH_BYTES]);
 
 #endif

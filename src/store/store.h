@@ -147,6 +147,9 @@ typedef enum err_code (*store_vector_fn)(const struct store_vector *v, void *ctx
 enum err_code store_vectors(struct store *s, const struct store_space *space,
                             int64_t after_generation, store_vector_fn fn, void *ctx,
                             struct err *err);
+/* Only the ids of the photos that have one, in no order. */
+enum err_code store_vectors_ids(struct store *s, const struct store_space *space, store_id_fn fn,
+                                void *ctx, struct err *err);
 enum err_code store_vectors_count(struct store *s, const struct store_space *space, int64_t *n,
                                   struct err *err);
 /* Note what the sidecar file just written says, so that it will be believed. */

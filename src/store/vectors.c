@@ -198,6 +198,23 @@ enum err_code store_vectors(struct store *s, const struct store_space *space,
     return rc;
 }
 
+enum err_code store_vectors_ids(struct store *s, const struct store_space *space, store_id_fn fn,
+                                void *ctx, struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(
+        s, "SELECT photo_id FROM vector INDEXED BY vector_generation WHERE space_id = ?1", err);
+    if (!st)
+        return ERR_INTERNAL;
+    sqlite3_bind_int64(st, 1, space->id);
+    bool row;
+    enum err_code rc;
+    while ((rc = store_step(s, st, &row, "cannot read the vectors", err)) == ERR_NONE && row)
+        if ((rc = fn(sqlite3_column_int64(st, 0), ctx, err)) != ERR_NONE)
+            break;
+    sqlite3_reset(st);
+    return rc;
+}
+
 enum err_code store_vectors_count(struct store *s, const struct store_space *space, int64_t *n,
                                   struct err *err)
 {

@@ -170,6 +170,11 @@ static void sha256_of_the_standard(void)
     uint8_t d2[HASH_BYTES];
     hash_final(&h, d2);
     CHECK(!memcmp(d, d2, sizeof d));
+    memset(d2, 0, sizeof d2);
+    CHECK(hash_from_hex(hex, d2) && !memcmp(d, d2, sizeof d));
+    CHECK(!hash_from_hex("", d2) && !hash_from_hex(hex + 1, d2));
+    hex[5] = 'g';
+    CHECK(!hash_from_hex(hex, d2));
 }
 
 static const struct tap_case cases[] = {
