@@ -116,7 +116,7 @@ static enum err_code read_size(struct bmp *b, uint32_t header_bytes, uint32_t *n
     return ERR_NONE;
 }
 
-enum err_code bmp_open(struct bmp *b, const uint8_t *bytes, size_t n, struct err *err)
+enum err_code decode_bmp_open(struct bmp *b, const uint8_t *bytes, size_t n, struct err *err)
 {
     uint32_t n_colours = 0;
     if (n < FILE_HEADER_BYTES + 12 || memcmp(bytes, "BM", 2))
@@ -265,7 +265,7 @@ static enum err_code rle_pixels(const struct bmp *b, uint8_t *rgb, struct err *e
     return ERR_NONE;
 }
 
-enum err_code bmp_pixels(const struct bmp *b, uint8_t *rgb, struct err *err)
+enum err_code decode_bmp_pixels(const struct bmp *b, uint8_t *rgb, struct err *err)
 {
     if (b->compression == RLE8 || b->compression == RLE4)
         return rle_pixels(b, rgb, err);

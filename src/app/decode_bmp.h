@@ -19,8 +19,8 @@ struct bmp {
 };
 
 /* Reads the header. ERR_INVALID, ERR_UNSUPPORTED (depth, compression, header unknown). */
-enum err_code bmp_open(struct bmp *b, const uint8_t *bytes, size_t n, struct err *err);
+enum err_code decode_bmp_open(struct bmp *b, const uint8_t *bytes, size_t n, struct err *err);
 /* rgb: [height_px, width_px, 3]. ERR_INVALID (cut short; some rows may be written). */
-enum err_code bmp_pixels(const struct bmp *b, uint8_t *rgb, struct err *err);
+enum err_code decode_bmp_pixels(const struct bmp *b, uint8_t *rgb, struct err *err);
 
 #endif

@@ -47,10 +47,10 @@ void decode_end(struct decode_job *job)
 static enum err_code decode_bmp(struct decode_job *job, struct err *err)
 {
     struct bmp b;
-    enum err_code rc = bmp_open(&b, job->bytes, job->n, err);
+    enum err_code rc = decode_bmp_open(&b, job->bytes, job->n, err);
     if (rc == ERR_NONE)
         rc = decode_begin(job, b.width_px, b.height_px, err);
-    return rc == ERR_NONE ? bmp_pixels(&b, job->rgb, err) : rc;
+    return rc == ERR_NONE ? decode_bmp_pixels(&b, job->rgb, err) : rc;
 }
 
 enum err_code decode_run(struct decode_job *job, struct err *err)

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "image/helper_proto.h"
 #include "sys/clock.h"
+#include "sys/memfd.h"
 #include "sys/process.h"
 
 #define START_TIMEOUT_MS 20000 /* linking 100 libraries from a cold disk */

@@ -4,9 +4,8 @@
  * end of file is how either side learns that the other is gone. Nothing else of ours reaches it:
  * the environment is what the caller names, signals are reset, descriptors are close-on-exec.
  *
- * Bytes travel beside a message as a memfd. What came from the child is read with memfd_read(),
- * which copies: a mapping of memory that somebody else can shrink is a SIGBUS waiting to happen.
- * Any thread; one process struct is for one thread at a time. */
+ * Bytes travel beside a message as a memfd (memfd.h). Any thread; one process struct is for one
+ * thread at a time. */
 #ifndef FOVEA_SYS_PROCESS_H
 #define FOVEA_SYS_PROCESS_H
 
@@ -44,15 +43,5 @@ enum err_code process_send(int fd, const void *msg, size_t n, const int *fds, si
  * ERR_INVALID: a message of another shape. */
 enum err_code process_recv(int fd, void *msg, size_t n, int *fds, size_t n_fds, int timeout_ms,
                            struct err *err);
-
-/* n bytes that nobody can change any more; sealed against writing and resizing. */
-enum err_code memfd_of_bytes(int *fd, const char *name, const void *bytes, size_t n,
-                             struct err *err);
-/* n zero bytes to be written through a mapping; the size is sealed. Pages are taken when touched,
- * so the size may be a bound rather than what is needed. */
-enum err_code memfd_of_size(int *fd, const char *name, size_t n, struct err *err);
-/* Copy n bytes from its beginning. ERR_IO when it holds fewer. */
-enum err_code memfd_read(int fd, void *out, size_t n, struct err *err);
-void memfd_close(int *fd); /* -1 is fine and is what is left */
 
 #endif
