@@ -1,7 +1,6 @@
 #include <string.h>
 
 #include "index/layout.h"
-#include "index/vector.h"
 
 /* What a person would want to know first about a header that is not the one we want. */
 static const char *difference(const struct layout_header *got, const struct layout_header *want)
