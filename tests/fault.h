@@ -1,0 +1,46 @@
+/* fault.h - an allocator that runs out on demand. Fault injection needs no patched library: the
+ * linker swaps these in (-Wl,--wrap) for every allocation of the code under test, not libc's own.
+ */
+#ifndef TESTS_FAULT_H
+#define TESTS_FAULT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+static int fault_countdown = -1; /* allocations left before one fails; < 0: never fail */
+
+static inline bool fault_now(void)
+{
+    return fault_countdown >= 0 && fault_countdown-- == 0;
+}
+
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *p, size_t n);
+void *__real_aligned_alloc(size_t align, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *p, size_t n);
+void *__wrap_aligned_alloc(size_t align, size_t n);
+
+void *__wrap_malloc(size_t n)
+{
+    return fault_now() ? NULL : __real_malloc(n);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    return fault_now() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *p, size_t n)
+{
+    return fault_now() ? NULL : __real_realloc(p, n);
+}
+
+void *__wrap_aligned_alloc(size_t align, size_t n)
+{
+    return fault_now() ? NULL : __real_aligned_alloc(align, n);
+}
+
+#endif
