@@ -148,16 +148,19 @@ static void check_header(struct jpeg *j, size_t n, uint64_t max_pixels)
     }
 }
 
-/* The largest of 8, 4, 2 that leaves the shorter side as IMAGE_OVERSAMPLE promises; 1 if none. */
+/* The largest of 8, 4, 2 that leaves the shorter side as IMAGE_OVERSAMPLE promises; 1 if none. It
+ * has to divide both sides, as it does those of nearly every camera: a fraction of a pixel lost at
+ * an edge changes the shape, and with it how the picture is scaled and cut. */
 static unsigned shrink(const struct jpeg_decompress_struct *c, const struct image_decode_opts *o)
 {
-    unsigned d = 1;
     uint64_t least = (uint64_t)o->target_side_px * IMAGE_OVERSAMPLE;
     uint32_t side = c->image_width < c->image_height ? c->image_width : c->image_height;
-    if (o->contract == IMAGE_VIEW && least)
-        while (d < 8 && side / (2 * d) >= least)
-            d *= 2;
-    return d;
+    if (o->contract != IMAGE_VIEW || !least)
+        return 1;
+    for (unsigned d = 8; d > 1; d /= 2)
+        if (c->image_width % d == 0 && c->image_height % d == 0 && side / d >= least)
+            return d;
+    return 1;
 }
 
 /* a * b / 255, rounded, for 0..255: exact, as Pillow has it. */

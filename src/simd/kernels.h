@@ -33,9 +33,13 @@ void resample_h_avx2(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t
                      size_t n_rows, const struct resample_taps *t);
 void resample_h_avx512vnni(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t dst_stride,
                            size_t n_rows, const struct resample_taps *t);
+void resample_h_neon(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t dst_stride,
+                     size_t n_rows, const struct resample_taps *t);
 void resample_v_c(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t n, const int32_t *k,
                   size_t n_taps);
 void resample_v_avx2(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t n,
+                     const int32_t *k, size_t n_taps);
+void resample_v_neon(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t n,
                      const int32_t *k, size_t n_taps);
 
 #endif

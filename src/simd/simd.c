@@ -91,6 +91,11 @@ void simd_init(struct simd *k, unsigned isa_set)
         k->dot_i8 = dot_i8_avx512vnni;
         k->resample_h = resample_h_avx512vnni;
     }
+#elif defined(__aarch64__)
+    if (isa_set & SIMD_NEON) {
+        k->resample_h = resample_h_neon;
+        k->resample_v = resample_v_neon;
+    }
 #endif
 }
 

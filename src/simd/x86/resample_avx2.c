@@ -42,6 +42,15 @@ static inline uint32_t finish(__m256i low, __m256i high)
     return (uint32_t)_mm_cvtsi128_si32(_mm_packus_epi16(v, v));
 }
 
+/* Four bytes at once, the fourth overwritten by the next pixel; none after the last. */
+static inline void put(uint8_t *dst, uint32_t rgb, bool last)
+{
+    if (last)
+        memcpy(dst, &rgb, 3);
+    else
+        memcpy(dst, &rgb, 4);
+}
+
 /* R rows side by side: the coefficients are loaded and split once for all of them. */
 static inline __attribute__((always_inline)) void rows(const uint8_t *src, size_t src_stride,
                                                        uint8_t *dst, size_t dst_stride,
@@ -51,21 +60,21 @@ static inline __attribute__((always_inline)) void rows(const uint8_t *src, size_
         const uint8_t *p = src + (size_t)t->first[i] * 3;
         const int32_t *k = t->k + i * t->stride;
         __m256i low[4], high[4], kl, kh;
+#pragma GCC unroll 4
         for (int r = 0; r < R; r++)
             low[r] = high[r] = _mm256_setzero_si256();
         for (size_t j = 0; j < t->count[i]; j += 4, p += 12) {
             split4(k + j, &kl, &kh);
+#pragma GCC unroll 4
             for (int r = 0; r < R; r++) {
                 __m256i px = load4(p + r * src_stride);
                 low[r] = _mm256_add_epi32(low[r], _mm256_madd_epi16(px, kl));
                 high[r] = _mm256_add_epi32(high[r], _mm256_madd_epi16(px, kh));
             }
         }
-        /* Four bytes at once, the fourth overwritten by the next pixel; none after the last. */
-        size_t n = i + 1 < t->n_out ? 4 : 3;
+#pragma GCC unroll 4
         for (int r = 0; r < R; r++) {
-            uint32_t rgb = finish(low[r], high[r]);
-            memcpy(dst + r * dst_stride + i * 3, &rgb, n);
+            put(dst + r * dst_stride + i * 3, finish(low[r], high[r]), i + 1 == t->n_out);
         }
     }
 }
