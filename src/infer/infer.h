@@ -27,9 +27,9 @@ struct infer_tensor {
     enum infer_type type;
     size_t n_dims;
     int64_t dims[INFER_DIMS_MAX];
-    void *data;  /* row-major, dense */
-    void *owner; /* the backend's; NULL where data is borrowed */
-    void (*free_fn)(void *owner);
+    void *data;                   /* row-major, dense */
+    void (*free_fn)(void *owner); /* the backend's; NULL where data is borrowed */
+    void *owner;
 };
 
 /* A named input or output; -1 in dims where any size goes. */
@@ -60,11 +60,12 @@ void infer_destroy(struct infer *in);
  */
 enum err_code infer_describe(struct infer *in, char *out, size_t n, struct err *err);
 
-/* Load the network at path. ERR_NOT_FOUND (file, or no inference library), ERR_CORRUPT (not a
- * network), ERR_UNSUPPORTED (an element type or a number of ports that infer_tensor cannot hold),
- * ERR_NOMEM, ERR_IO. */
+/* Load the network at path. identity, a string that changes when any of the network's files does,
+ * lets the prepared graph be kept in cache_dir and used the next time; NULL: nothing is kept.
+ * ERR_NOT_FOUND (the file, or an inference library), ERR_CORRUPT (not a network), ERR_UNSUPPORTED
+ * (an element type or a number of ports that nothing here can hold), ERR_NOMEM, ERR_IO. */
 enum err_code infer_session_open(struct infer_session **out, struct infer *in, const char *path,
-                                 struct err *err);
+                                 const char *identity, struct err *err);
 void infer_session_close(struct infer_session *s);
 
 size_t infer_n_inputs(const struct infer_session *s);

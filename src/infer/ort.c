@@ -1,0 +1,159 @@
+/* ort.c - the library itself: found, opened, its version checked, its log taken over.
+ *
+ * It is opened with dlopen, so that a build with another execution provider (CUDA, OpenVINO) is
+ * dropped in without building anything, and what needs no network starts without its 35 MB. It
+ * stays mapped until the process ends: its threads and static state do not survive dlclose. */
+#include "infer/ort.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "sys/file.h"
+
+/* All we call is in version 11 of the API, and so is every session option set by name; libraries
+ * offer all versions up to their own. */
+enum { API_VERSION = 11 };
+
+static const char *const sonames[] = { "libonnxruntime.so.1", "libonnxruntime.so" };
+enum { N_SONAMES = sizeof sonames / sizeof *sonames };
+
+/* It says the same again in the status that a call returns, so an error here is news only where a
+ * provider fell back in silence. */
+static void ORT_API_CALL take_log(void *ctx, OrtLoggingLevel severity, const char *category,
+                                  const char *id, const char *where, const char *message)
+{
+    (void)ctx, (void)category, (void)id, (void)where;
+    log_write(severity >= ORT_LOGGING_LEVEL_FATAL ? LOG_ERROR : LOG_INFO, "ONNX Runtime: %s",
+              message);
+}
+
+enum err_code infer_ort_check(const struct infer_ort *ort, OrtStatus *status, enum err_code other,
+                              const char *what, struct err *err)
+{
+    if (!status)
+        return ERR_NONE;
+    enum err_code code = other;
+    switch (ort->api->GetErrorCode(status)) {
+    case ORT_NO_SUCHFILE: code = ERR_NOT_FOUND; break;
+    case ORT_NO_MODEL:
+    case ORT_INVALID_PROTOBUF:
+    case ORT_INVALID_GRAPH: code = ERR_CORRUPT; break;
+    case ORT_NOT_IMPLEMENTED: code = ERR_UNSUPPORTED; break;
+    default: break;
+    }
+    const char *message = ort->api->GetErrorMessage(status);
+    err_set(err, code, "%s: %.*s", what, (int)strcspn(message, "\n"), message);
+    ort->api->ReleaseStatus(status);
+    return code;
+}
+
+static void *try_open(const char *path, char *why, size_t n)
+{
+    void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+    const char *e = handle ? NULL : dlerror();
+    if (e)
+        snprintf(why, n, "%s", e);
+    return handle;
+}
+
+/* Beside the binary (where the build links it too), where it is installed, the system's path. A
+ * file that is there but does not load ends the search: silence about it would mislead. */
+static void *search(struct infer_ort *ort, char *why, size_t n)
+{
+    char self[2048];
+    if (file_self_dir(self, sizeof self))
+        for (int i = 0; i < 2 * N_SONAMES; i++) {
+            snprintf(ort->path, sizeof ort->path, "%s/%s%s", self,
+                     i < N_SONAMES ? "" : "../lib/fovea/", sonames[i % N_SONAMES]);
+            if (file_exists(ort->path))
+                return try_open(ort->path, why, n);
+        }
+    void *handle = NULL;
+    for (int i = 0; i < N_SONAMES && !handle; i++) {
+        snprintf(ort->path, sizeof ort->path, "%s", sonames[i]);
+        handle = try_open(ort->path, why, n);
+    }
+    if (!handle)
+        snprintf(why, n, "no %s beside the binary, in ../lib/fovea or on the system's path",
+                 sonames[0]);
+    return handle;
+}
+
+static enum err_code open_library(struct infer_ort *ort, const char *library, struct err *err)
+{
+    char why[400] = "";
+    void *handle;
+    if (library && *library) {
+        snprintf(ort->path, sizeof ort->path, "%s", library);
+        handle = try_open(library, why, sizeof why);
+    } else {
+        handle = search(ort, why, sizeof why);
+    }
+    if (!handle)
+        return err_set(err, ERR_NOT_FOUND,
+                       "ONNX Runtime: %s; FOVEA_ORT_LIBRARY names the library's file", why);
+    /* POSIX has objects and functions share a representation; C does not let it be cast. */
+    const OrtApiBase *(*get_base)(void);
+    void *sym = dlsym(handle, "OrtGetApiBase");
+    memcpy(&get_base, &sym, sizeof sym);
+    if (!sym)
+        return err_set(err, ERR_UNSUPPORTED, "%s: not an ONNX Runtime library", ort->path);
+    const OrtApiBase *base = get_base();
+    ort->version = base->GetVersionString();
+    ort->api = base->GetApi(API_VERSION);
+    if (!ort->api)
+        return err_set(err, ERR_UNSUPPORTED, "%s: ONNX Runtime %s is too old, 1.%d is needed",
+                       ort->path, ort->version, API_VERSION);
+    return ERR_NONE;
+}
+
+static enum err_code open_runtime(struct infer_ort **out, const char *library, struct err *err)
+{
+    struct infer_ort *ort = calloc(1, sizeof *ort);
+    if (!ort)
+        return err_set(err, ERR_NOMEM, "ONNX Runtime");
+    enum err_code rc = open_library(ort, library, err);
+    if (rc == ERR_NONE)
+        rc = infer_ort_check(ort,
+                             ort->api->CreateEnvWithCustomLogger(
+                                 take_log, NULL, ORT_LOGGING_LEVEL_ERROR, "fovea", &ort->env),
+                             ERR_INTERNAL, "ONNX Runtime", err);
+    if (rc == ERR_NONE)
+        rc = infer_ort_check(ort, ort->api->DisableTelemetryEvents(ort->env), ERR_INTERNAL,
+                             "ONNX Runtime", err);
+    if (rc == ERR_NONE)
+        *out = ort;
+    else
+        infer_ort_close(ort);
+    return rc;
+}
+
+enum err_code infer_ort_get(struct infer *in, struct infer_ort **out, struct err *err)
+{
+    enum err_code rc = ERR_NONE;
+    pthread_mutex_lock(&in->lock);
+    if (!in->ort)
+        rc = open_runtime(&in->ort, in->options.ort_library, err);
+    *out = in->ort;
+    pthread_mutex_unlock(&in->lock);
+    return rc;
+}
+
+void infer_ort_close(struct infer_ort *ort)
+{
+    if (ort && ort->env)
+        ort->api->ReleaseEnv(ort->env);
+    free(ort);
+}
+
+enum err_code infer_describe(struct infer *in, char *out, size_t n, struct err *err)
+{
+    struct infer_ort *ort;
+    enum err_code rc = infer_ort_get(in, &ort, err);
+    if (rc == ERR_NONE)
+        snprintf(out, n, "ONNX Runtime %s (%s)", ort->version, ort->path);
+    return rc;
+}

@@ -1,0 +1,32 @@
+/* prepared.h - a network kept as ONNX Runtime left it after optimising, so that the next start maps
+ * it instead of parsing and optimising again. Private to infer/; the figures are in prepared.c. */
+#ifndef FOVEA_INFER_PREPARED_H
+#define FOVEA_INFER_PREPARED_H
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "sys/file.h"
+
+enum { INFER_PREPARED_PATH_MAX = 4096 };
+
+/* Where the prepared form of the network at path is kept, and the key that it must carry: a hash of
+ * identity, the library's version and what this CPU can do. */
+struct infer_prepared {
+    char file[INFER_PREPARED_PATH_MAX];
+    uint8_t key[HASH_BYTES];
+};
+enum err_code infer_prepared_name(struct infer_prepared *p, const char *cache_dir, const char *path,
+                                  const char *identity, const char *version, struct err *err);
+
+/* The network's bytes, mapped: *n of them from map->data. False if there is no such file or it is
+ * not exactly what infer_prepared_keep() wrote under this key: every byte is checked. */
+bool infer_prepared_open(const struct infer_prepared *p, struct file_map *map, size_t *n);
+
+/* Claim the file to write to, beside p->file; false if another process is at it or the folder
+ * cannot be written. Then either keep or drop it. */
+bool infer_prepared_claim(const struct infer_prepared *p, char part[INFER_PREPARED_PATH_MAX]);
+enum err_code infer_prepared_keep(const struct infer_prepared *p, const char *part,
+                                  struct err *err);
+void infer_prepared_drop(const char *part);
+
+#endif

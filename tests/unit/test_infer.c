@@ -1,0 +1,430 @@
+/* Networks: the fake one everywhere, ONNX Runtime where its library is (FOVEA_ORT_LIBRARY). */
+#include "tap.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "infer/infer.h"
+#include "sys/file.h"
+
+static char dir[64];
+
+static const char *in_dir(const char *name)
+{
+    static char path[2][256];
+    static int turn;
+    turn = !turn;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", dir, name);
+    return path[turn];
+}
+
+static const char *network(const char *name)
+{
+    static char path[1024];
+    const char *tests = getenv("FOVEA_TESTS");
+    snprintf(path, sizeof path, "%s/networks/%s", tests ? tests : "tests", name);
+    return path;
+}
+
+static struct infer *engine(const char *cache_dir)
+{
+    struct infer *in = NULL;
+    struct err e = { 0 };
+    struct infer_options o = { .ort_library = getenv("FOVEA_ORT_LIBRARY"),
+                               .cache_dir = cache_dir,
+                               .n_threads = 2 };
+    if (!CHECK(infer_create(&in, &o, &e) == ERR_NONE))
+        printf("# %s\n", e.msg);
+    return in;
+}
+
+#define NEED_ORT(in)                                                                               \
+    do {                                                                                           \
+        char text_[512];                                                                           \
+        if (infer_describe((in), text_, sizeof text_, NULL) != ERR_NONE) {                         \
+            infer_destroy(in);                                                                     \
+            SKIP("no ONNX Runtime library");                                                       \
+        }                                                                                          \
+    } while (0)
+
+static struct infer_session *open_at(struct infer *in, const char *path, const char *identity)
+{
+    struct infer_session *s = NULL;
+    struct err e = { 0 };
+    if (!CHECK(infer_session_open(&s, in, path, identity, &e) == ERR_NONE))
+        printf("# %s\n", e.msg);
+    return s;
+}
+
+static struct infer_session *open_text(struct infer *in, const char *name, const char *text)
+{
+    CHECK(file_replace(in_dir(name), text, strlen(text), NULL) == ERR_NONE);
+    return open_at(in, in_dir(name), NULL);
+}
+
+static const char toy[] = "fovea-fake 1\nseed 7\ninput text i32 -1 -1\noutput v f32 -1 32\n";
+
+static enum err_code run_toy(struct infer_session *s, const int32_t *ids, int64_t rows,
+                             int64_t length, struct infer_tensor *y, struct err *err)
+{
+    struct infer_tensor x = {
+        .type = INFER_I32, .n_dims = 2, .dims = { rows, length }, .data = (void *)(uintptr_t)ids
+    };
+    return infer_run(s, &x, 1, y, 1, err);
+}
+
+static double cosine(const float *a, const float *b, size_t n)
+{
+    double ab = 0, aa = 0, bb = 0;
+    for (size_t i = 0; i < n; i++) {
+        ab += (double)a[i] * b[i];
+        aa += (double)a[i] * a[i];
+        bb += (double)b[i] * b[i];
+    }
+    return ab / sqrt(aa * bb);
+}
+
+static void a_fake_gives_like_vectors_for_like_texts(void)
+{
+    struct infer *in = engine(NULL);
+    struct infer_session *s = open_text(in, "toy.onnx", toy);
+    REQUIRE(s);
+    CHECK(infer_n_inputs(s) == 1 && infer_n_outputs(s) == 1);
+    CHECK_STR(infer_input(s, 0)->name, "text");
+    CHECK(infer_output(s, 0)->n_dims == 2 && infer_output(s, 0)->dims[1] == 32);
+    const int32_t ids[3][5] = { { 10, 11, 12, 13, 0 },
+                                { 10, 11, 12, 99, 0 },
+                                { 50, 51, 52, 53, 1 } };
+    struct infer_tensor y, one;
+    REQUIRE(run_toy(s, ids[0], 3, 5, &y, NULL) == ERR_NONE);
+    REQUIRE(run_toy(s, ids[1], 1, 4, &one, NULL) == ERR_NONE);
+    const float *v = y.data;
+    CHECK(y.dims[0] == 3 && y.dims[1] == 32);
+    CHECK(cosine(v, v + 32, 32) > 0.5 && cosine(v, v + 64, 32) < 0.5);
+    CHECK(!memcmp(v + 32, one.data, 32 * sizeof *v)); /* alone or in a batch, padded or not */
+    infer_tensor_clear(&y);
+    infer_tensor_clear(&one);
+    infer_session_close(s);
+    infer_destroy(in);
+}
+
+static void inputs_must_fit_the_ports(void)
+{
+    struct infer *in = engine(NULL);
+    struct infer_session *s =
+        open_text(in, "toy2.onnx", "fovea-fake 1\ninput im f32 -1 3 2 2\noutput v f32 -1 4\n");
+    REQUIRE(s);
+    float px[24] = { 0 };
+    const struct infer_tensor good = { .n_dims = 4, .dims = { 2, 3, 2, 2 }, .data = px };
+    struct infer_tensor y[2], bad = good;
+    struct err e = { 0 };
+    CHECK(infer_run(s, &good, 1, y, 1, &e) == ERR_NONE);
+    infer_tensor_clear(y);
+    bad.dims[2] = 5;
+    CHECK(infer_run(s, &bad, 1, y, 1, &e) == ERR_INVALID && !y[0].data);
+    CHECK_STR(e.msg, "network input \"im\" takes f32 [?, 3, 2, 2], not f32 [2, 3, 5, 2]");
+    bad = good, bad.type = INFER_U8;
+    CHECK(infer_run(s, &bad, 1, y, 1, NULL) == ERR_INVALID);
+    bad = good, bad.n_dims = 3;
+    CHECK(infer_run(s, &bad, 1, y, 1, NULL) == ERR_INVALID);
+    bad = good, bad.dims[0] = -2;
+    CHECK(infer_run(s, &bad, 1, y, 1, NULL) == ERR_LIMIT);
+    bad = good, bad.dims[0] = INT64_MAX / 4;
+    CHECK(infer_run(s, &bad, 1, y, 1, NULL) == ERR_LIMIT);
+    CHECK(infer_run(s, &good, 1, y, 2, NULL) == ERR_INVALID);
+    CHECK(infer_run(s, &good, 0, y, 1, NULL) == ERR_INVALID);
+    infer_session_close(s);
+    infer_destroy(in);
+}
+
+static void a_bad_fake_is_refused(void)
+{
+    static const char *const bad[] = {
+        "fovea-fake 1\n",
+        "fovea-fake 1\ninput a f32 1\n",
+        "fovea-fake 1\ninput a f64 1\noutput b f32 1\n",
+        "fovea-fake 1\ninput a f32\noutput b f32 1\n",
+        "fovea-fake 1\ninput a f32 -2\noutput b f32 1\n",
+        "fovea-fake 1\ninput a f32 1 1 1 1 1 1 1 1 1\noutput b f32 1\n",
+        "fovea-fake 1\nseed -1\ninput a f32 1\noutput b f32 1\n",
+        "fovea-fake 1\nword\ninput a f32 1\noutput b f32 1\n",
+        "fovea-fake 1\ninput\noutput b f32 1\n",
+    };
+    struct infer *in = engine(NULL);
+    struct infer_session *s;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct err e = { 0 };
+        CHECK(file_replace(in_dir("bad.onnx"), bad[i], strlen(bad[i]), NULL) == ERR_NONE);
+        CHECK(infer_session_open(&s, in, in_dir("bad.onnx"), NULL, &e) == ERR_CORRUPT && !s);
+        CHECK(strstr(e.msg, "bad.onnx"));
+    }
+    CHECK(infer_session_open(&s, in, in_dir("absent.onnx"), NULL, NULL) == ERR_NOT_FOUND);
+    REQUIRE(mkfifo(in_dir("fifo"), 0600) == 0);
+    CHECK(infer_session_open(&s, in, in_dir("fifo"), NULL, NULL) == ERR_UNSUPPORTED);
+    infer_destroy(in);
+}
+
+struct shared_run {
+    struct infer_session *s;
+    float want[32];
+    bool ok;
+};
+
+static void *run_often(void *arg)
+{
+    struct shared_run *r = arg;
+    const int32_t ids[] = { 10, 11, 12, 13 };
+    r->ok = true;
+    for (int i = 0; i < 50 && r->ok; i++) {
+        struct infer_tensor y;
+        r->ok = run_toy(r->s, ids, 1, 4, &y, NULL) == ERR_NONE &&
+                !memcmp(y.data, r->want, sizeof r->want);
+        infer_tensor_clear(&y);
+    }
+    return NULL;
+}
+
+static void one_session_serves_many_threads(void)
+{
+    struct infer *in = engine(NULL);
+    struct shared_run r[4] = { { .s = open_text(in, "toy3.onnx", toy) } };
+    REQUIRE(r[0].s);
+    struct infer_tensor y;
+    REQUIRE(run_toy(r[0].s, (const int32_t[]){ 10, 11, 12, 13 }, 1, 4, &y, NULL) == ERR_NONE);
+    memcpy(r[0].want, y.data, sizeof r[0].want);
+    infer_tensor_clear(&y);
+    pthread_t t[4];
+    for (int i = 0; i < 4; i++) {
+        r[i] = r[0];
+        REQUIRE(!pthread_create(&t[i], NULL, run_often, &r[i]));
+    }
+    for (int i = 0; i < 4; i++)
+        CHECK(!pthread_join(t[i], NULL) && r[i].ok);
+    infer_session_close(r[0].s);
+    infer_destroy(in);
+}
+
+static void a_missing_library_is_explained(void)
+{
+    struct infer *in = NULL;
+    struct infer_session *s;
+    struct err e = { 0 };
+    REQUIRE(infer_create(&in, &(struct infer_options){ .ort_library = "/no/such/lib.so" }, NULL) ==
+            ERR_NONE);
+    CHECK(infer_session_open(&s, in, network("scale.onnx"), NULL, &e) == ERR_NOT_FOUND);
+    CHECK(strstr(e.msg, "/no/such/lib.so") && strstr(e.msg, "FOVEA_ORT_LIBRARY"));
+    infer_destroy(in);
+    e = (struct err){ 0 };
+    REQUIRE(infer_create(&in, &(struct infer_options){ .ort_library = "libm.so.6" }, NULL) ==
+            ERR_NONE);
+    CHECK(infer_session_open(&s, in, network("scale.onnx"), NULL, &e) == ERR_UNSUPPORTED);
+    infer_destroy(in);
+    infer_destroy(NULL);
+    infer_session_close(NULL);
+}
+
+/* y = 2x + 1 */
+static void check_scale(struct infer_session *s)
+{
+    float x[6] = { 0, 1, 2, 3, 4, 5 };
+    struct infer_tensor in = { .n_dims = 2, .dims = { 2, 3 }, .data = x }, y;
+    struct err e = { 0 };
+    if (!CHECK(s && infer_run(s, &in, 1, &y, 1, &e) == ERR_NONE)) {
+        printf("# %s\n", e.msg);
+        return;
+    }
+    CHECK(y.type == INFER_F32 && y.n_dims == 2 && y.dims[0] == 2 && y.dims[1] == 3);
+    for (int i = 0; i < 6; i++)
+        CHECK(((float *)y.data)[i] == 2 * x[i] + 1);
+    infer_tensor_clear(&y);
+}
+
+static void ort_runs(void)
+{
+    struct infer *in = engine(NULL);
+    NEED_ORT(in);
+    struct infer_session *s = open_at(in, network("scale.onnx"), NULL);
+    check_scale(s);
+    infer_session_close(s);
+
+    s = open_at(in, network("three.onnx"), NULL);
+    REQUIRE(s && infer_n_outputs(s) == 3 && infer_input(s, 0)->type == INFER_I64);
+    int64_t v[4] = { 1, 2, 255, 7 };
+    struct infer_tensor x = { .type = INFER_I64, .n_dims = 1, .dims = { 4 }, .data = v }, y[3];
+    for (size_t n = 1; n <= 3; n++) {
+        REQUIRE(infer_run(s, &x, 1, y, n, NULL) == ERR_NONE);
+        CHECK(((float *)y[0].data)[2] == 255);
+        CHECK(n < 2 || (y[1].type == INFER_I32 && ((int32_t *)y[1].data)[3] == 7));
+        CHECK(n < 3 || (y[2].type == INFER_U8 && ((uint8_t *)y[2].data)[2] == 255));
+        for (size_t i = 0; i < n; i++)
+            infer_tensor_clear(&y[i]);
+    }
+    infer_session_close(s);
+    infer_destroy(in);
+}
+
+static void ort_refuses_what_is_no_network(void)
+{
+    struct infer *in = engine(NULL);
+    NEED_ORT(in);
+    uint8_t *whole;
+    size_t n;
+    struct infer_session *s;
+    REQUIRE(file_read(network("conv.onnx"), 1 << 20, &whole, &n, NULL, NULL) == ERR_NONE);
+    const size_t cuts[] = { 0, 1, n / 2, n - 1 };
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        struct err e = { 0 };
+        CHECK(file_replace(in_dir("cut.onnx"), whole, cuts[i], NULL) == ERR_NONE);
+        enum err_code rc = infer_session_open(&s, in, in_dir("cut.onnx"), "1", &e);
+        CHECK(rc == ERR_CORRUPT && !s);
+        CHECK(strstr(e.msg, "cut.onnx"));
+    }
+    memset(whole, 0xa5, n);
+    CHECK(file_replace(in_dir("cut.onnx"), whole, n, NULL) == ERR_NONE);
+    CHECK(infer_session_open(&s, in, in_dir("cut.onnx"), NULL, NULL) == ERR_CORRUPT);
+    free(whole);
+    struct err e = { 0 };
+    CHECK(infer_session_open(&s, in, network("half.onnx"), NULL, &e) == ERR_UNSUPPORTED);
+    CHECK(strstr(e.msg, "half.onnx: x: elements of ONNX type 10"));
+    infer_destroy(in);
+}
+
+static void ort_survives_huge_outputs(void)
+{
+    struct infer *in = engine(NULL);
+    NEED_ORT(in);
+    struct infer_session *s = open_at(in, network("huge.onnx"), NULL);
+    REQUIRE(s);
+    int64_t shape[2] = { (int64_t)1 << 30, (int64_t)1 << 30 };
+    struct infer_tensor x = { .type = INFER_I64, .n_dims = 1, .dims = { 2 }, .data = shape }, y;
+    struct err e = { 0 };
+    CHECK(infer_run(s, &x, 1, &y, 1, &e) != ERR_NONE && e.msg[0] && !y.data);
+    shape[0] = -4, shape[1] = 3;
+    CHECK(infer_run(s, &x, 1, &y, 1, NULL) != ERR_NONE && !y.data);
+    infer_session_close(s);
+    infer_destroy(in);
+}
+
+static void run_conv(struct infer_session *s, float out[32])
+{
+    float px[2 * 3 * 8 * 8];
+    for (size_t i = 0; i < sizeof px / sizeof *px; i++)
+        px[i] = (float)(i * 37 % 101) / 50 - 1;
+    struct infer_tensor x = { .n_dims = 4, .dims = { 2, 3, 8, 8 }, .data = px }, y;
+    memset(out, 0, 32 * sizeof *out);
+    if (!CHECK(s && infer_run(s, &x, 1, &y, 1, NULL) == ERR_NONE))
+        return;
+    memcpy(out, y.data, 32 * sizeof *out);
+    infer_tensor_clear(&y);
+}
+
+/* The one file in the cache folder; NULL if there is none or more. */
+static const char *only_prepared(const char *cache)
+{
+    static char path[512];
+    char cmd[600];
+    snprintf(cmd, sizeof cmd, "ls -d %s/* 2>/dev/null", cache);
+    FILE *f = popen(cmd, "r");
+    char more[512];
+    bool one = f && fgets(path, sizeof path, f) && !fgets(more, sizeof more, f);
+    if (f)
+        pclose(f);
+    path[strcspn(path, "\n")] = '\0';
+    return one ? path : NULL;
+}
+
+static uint64_t inode_of(const char *path)
+{
+    struct file_info i = { 0 };
+    CHECK(path && file_stat(path, &i, NULL) == ERR_NONE);
+    return i.inode;
+}
+
+/* Open with the cache as it is, compare, close. */
+static void conv_is(struct infer *in, const char *identity, const float want[32])
+{
+    float got[32];
+    struct infer_session *s = open_at(in, network("conv.onnx"), identity);
+    run_conv(s, got);
+    CHECK(cosine(got, want, 32) > 0.99999);
+    infer_session_close(s);
+}
+
+static void prepared_networks_are_kept_and_checked(void)
+{
+    const char *cache = "cache";
+    char path[256];
+    snprintf(path, sizeof path, "%s", in_dir(cache));
+    REQUIRE(file_make_dirs(path, NULL) == ERR_NONE);
+    struct infer *in = engine(path);
+    NEED_ORT(in);
+    float want[32];
+    struct infer_session *s = open_at(in, network("conv.onnx"), NULL);
+    run_conv(s, want);
+    infer_session_close(s);
+    CHECK(!only_prepared(path)); /* no identity: nothing kept */
+
+    conv_is(in, "A", want);
+    uint64_t first = inode_of(only_prepared(path));
+    conv_is(in, "A", want);
+    CHECK(inode_of(only_prepared(path)) == first); /* used as it is */
+    conv_is(in, "B", want);
+    CHECK(inode_of(only_prepared(path)) != first); /* stale: replaced */
+
+    uint8_t *bytes;
+    size_t n;
+    REQUIRE(file_read(only_prepared(path), 1 << 20, &bytes, &n, NULL, NULL) == ERR_NONE);
+    for (size_t i = 0; i < n; i += n / 23) { /* rotten anywhere: replaced, the answer is right */
+        bytes[i] ^= 0x10;
+        CHECK(file_replace(only_prepared(path), bytes, n, NULL) == ERR_NONE);
+        bytes[i] ^= 0x10;
+        uint64_t rotten = inode_of(only_prepared(path));
+        conv_is(in, "B", want);
+        CHECK(inode_of(only_prepared(path)) != rotten);
+    }
+    const size_t cuts[] = { 0, 10, n / 2, n - 1 };
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) { /* torn */
+        CHECK(file_replace(only_prepared(path), bytes, cuts[i], NULL) == ERR_NONE);
+        conv_is(in, "B", want);
+        CHECK(only_prepared(path));
+    }
+    free(bytes);
+    infer_destroy(in);
+}
+
+static void a_cache_that_cannot_be_written_is_done_without(void)
+{
+    struct infer *in = engine("/proc/no/such");
+    NEED_ORT(in);
+    struct infer_session *s = open_at(in, network("scale.onnx"), "A");
+    check_scale(s);
+    infer_session_close(s);
+    infer_destroy(in);
+}
+
+static const struct tap_case cases[] = {
+    CASE(a_fake_gives_like_vectors_for_like_texts),
+    CASE(inputs_must_fit_the_ports),
+    CASE(a_bad_fake_is_refused),
+    CASE(one_session_serves_many_threads),
+    CASE(a_missing_library_is_explained),
+    CASE(ort_runs),
+    CASE(ort_refuses_what_is_no_network),
+    CASE(ort_survives_huge_outputs),
+    CASE(prepared_networks_are_kept_and_checked),
+    CASE(a_cache_that_cannot_be_written_is_done_without),
+};
+
+int main(void)
+{
+    snprintf(dir, sizeof dir, "/tmp/fovea-test-XXXXXX");
+    if (!mkdtemp(dir))
+        return perror(dir), 1;
+    int rc = tap_run(cases, sizeof cases / sizeof *cases);
+    char cmd[96];
+    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
+    return system(cmd) || rc;
+}
