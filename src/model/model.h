@@ -16,6 +16,7 @@ enum { MODEL_PATH_MAX = 4096, MODEL_NAME_MAX = 128 };
 
 enum model_task { MODEL_CLIP, MODEL_FACES, MODEL_OCR };
 enum model_type { MODEL_VISUAL, MODEL_TEXTUAL, MODEL_DETECTION, MODEL_RECOGNITION };
+enum { MODEL_N_TASKS = MODEL_OCR + 1 };
 
 struct model_folder {
     enum model_task task;
@@ -37,6 +38,11 @@ enum err_code model_find(const char *models_dir, enum model_task task, const cha
 /* <dir>/<type>/<file> into out. ERR_LIMIT when longer than MODEL_PATH_MAX. */
 enum err_code model_path(const struct model_folder *f, enum model_type type, const char *file,
                          char out[MODEL_PATH_MAX], struct err *err);
+
+/* The content of <dir>/<type>/<file> and a NUL, on the heap. As file_read(): ERR_NOT_FOUND, ERR_IO,
+ * ERR_LIMIT, ERR_NOMEM. */
+enum err_code model_read(const struct model_folder *f, enum model_type type, const char *file,
+                         size_t max_bytes, char **data, size_t *n, struct err *err);
 
 /* Calls fn for every model under models_dir, in order of task and name; a folder of models that is
  * not there holds none. ERR_IO, or what fn returned (which stops the walk). */
@@ -69,11 +75,16 @@ enum err_code model_text_read(const struct model_folder *f, struct model_text *o
 /* Length of a vector by config.json's embed_dim; 0 where the file or the field is missing. */
 enum err_code model_embed_dim(const struct model_folder *f, unsigned *dim, struct err *err);
 
-/* The space that a CLIP model's vectors live in, as 64 hexadecimal digits: SHA-256 over the content
- * of both towers, of tokenizer and preprocessing files, and the precision fovea runs them in.
- * Vectors of different spaces cannot be compared. Content hashes are kept in cache_dir (NULL: not),
- * keyed by path, size, mtime and inode, since hashing 110 MB takes longer than a search may. */
-enum err_code model_space_hash(const struct model_folder *f, const char *cache_dir,
-                               char out[HASH_HEX], struct err *err);
+/* What changes when a file of <dir>/<type> does: a hash of the names, sizes, times and inodes of
+ * all of them (large networks keep their weights in files beside model.onnx). Reads no content. */
+enum err_code model_identity(const struct model_folder *f, enum model_type type, char out[HASH_HEX],
+                             struct err *err);
+
+/* The space that a CLIP model's vectors live in: SHA-256 over the content of every file in both
+ * towers' folders and of how fovea runs them. Vectors of different spaces cannot be compared. The
+ * hash is kept in cache_dir (NULL: not) under the towers' identity, since hashing 110 MB takes
+ * longer than a search may. */
+enum err_code model_space(const struct model_folder *f, const char *cache_dir, char out[HASH_HEX],
+                          struct err *err);
 
 #endif

@@ -11,6 +11,8 @@
 #ifndef FOVEA_PREDICT_PREDICT_H
 #define FOVEA_PREDICT_PREDICT_H
 
+#include "infer/infer.h"
+#include "model/model.h"
 #include "task/task.h"
 
 struct predict;
@@ -42,7 +44,7 @@ enum err_code predict_acquire(struct predict *p, enum model_task task, enum mode
                               const char *name, struct predict_bundle **out, struct err *err);
 void predict_release(struct predict *p, struct predict_bundle *b); /* NULL is fine */
 
-/* model_space_hash() of the CLIP model of that name; loads no network. */
+/* model_space() of the CLIP model of that name; loads no network. */
 enum err_code predict_space(struct predict *p, const char *name, char out[HASH_HEX],
                             struct err *err);
 

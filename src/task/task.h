@@ -25,13 +25,20 @@ size_t task_clip_visual_dim(const struct task_clip_visual *v); /* floats a vecto
 size_t task_clip_visual_tensor_len(
     const struct task_clip_visual *v); /* floats a prepared picture */
 
-/* Resize, crop and normalise one picture: tensor is [3, size, size] f32. For decode workers. */
+/* Resize, crop and normalise one picture: tensor is [3, size, size] f32. For decode workers.
+ * IMAGE_REFERENCE does it as Immich's service does for every model (bicubic, shorter side, centre
+ * crop), IMAGE_VIEW as the model's preprocess_cfg.json says. */
 enum err_code task_clip_visual_prepare(const struct task_clip_visual *v, const struct image *img,
-                                       float *tensor, struct err *err);
+                                       enum image_contract contract, float *tensor,
+                                       struct err *err);
 /* tensors [n, 3, size, size] -> out [n, dim] f32, in one run of the network where it takes a batch.
  */
 enum err_code task_clip_visual_embed(const struct task_clip_visual *v, const float *tensors,
                                      size_t n, float *out, struct err *err);
+/* Both of one picture: img -> out [dim] f32. */
+enum err_code task_clip_visual_embed_image(const struct task_clip_visual *v,
+                                           const struct image *img, enum image_contract contract,
+                                           float *out, struct err *err);
 
 enum err_code task_clip_textual_open(struct task_clip_textual **out, struct infer *in,
                                      const struct model_folder *f, struct err *err);
