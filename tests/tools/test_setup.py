@@ -1,0 +1,25 @@
+"""tools/setup must name all that the build asks for, and cost nothing where nothing is missing."""
+import pathlib
+import re
+import subprocess
+
+ROOT = pathlib.Path(__file__).parents[2]
+SETUP = ROOT / 'tools/setup'
+
+
+def test_each_library_of_the_build_has_a_package():
+    asked = set()
+    for path in [ROOT / 'meson.build', *(ROOT / 'src').rglob('meson.build')]:
+        asked |= set(re.findall(r"dependency\('([^']+)'", path.read_text()))
+    packaged = set(re.findall(r'^build +pc:(\S+)', SETUP.read_text(), re.M))
+    assert asked - packaged - {'threads'} == set()
+
+
+def test_nothing_missing_says_nothing():
+    done = subprocess.run([SETUP, 'build', 'starter', 'test'], text=True, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '', '')
+
+
+def test_no_group_is_an_error():
+    done = subprocess.run([SETUP], text=True, capture_output=True)
+    assert done.returncode == 1 and 'say which groups' in done.stderr
