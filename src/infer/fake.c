@@ -4,7 +4,7 @@
  *   seed 7
  *   input image f32 -1 3 8 8
  *   output embedding f32 -1 16
- *   delay_ms 20
+ *   delay_ms 20                        to open it, and for each run
  *
  * Each output row is a sum over that batch row of the first input: floats times, integers
  * selecting, pseudo-random weights in [-1, 1]. So the same input gives the same vector on every
@@ -84,6 +84,12 @@ static bool parse_line(struct infer_session *s, struct fake *f, char *line)
     return false;
 }
 
+static void wait_ms(int64_t ms)
+{
+    if (ms)
+        nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
+}
+
 static enum err_code fake_open(struct infer_session *s, const char *path, const char *identity,
                                struct err *err)
 {
@@ -107,6 +113,7 @@ static enum err_code fake_open(struct infer_session *s, const char *path, const 
         }
     if (!s->n_inputs || !s->n_outputs)
         rc = err_set(err, ERR_CORRUPT, "%s: no input or no output", path);
+    wait_ms(f->delay_ms);
 out:
     free(text);
     return rc;
@@ -149,10 +156,7 @@ static enum err_code fake_run(struct infer_session *s, const struct infer_tensor
     const struct fake *f = s->state;
     size_t n_x, n;
     enum err_code rc = infer_count(&in[0], &n_x, err);
-    if (f->delay_ms)
-        nanosleep(&(struct timespec){ .tv_sec = f->delay_ms / 1000,
-                                      .tv_nsec = f->delay_ms % 1000 * 1000000 },
-                  NULL);
+    wait_ms(f->delay_ms);
     for (size_t i = 0; i < n_out && rc == ERR_NONE; i++) {
         struct infer_tensor *y = &out[i];
         const struct infer_port *p = &s->outputs[i];

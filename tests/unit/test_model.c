@@ -6,15 +6,14 @@
 
 #include "base/buf.h"
 #include "model/model.h"
+#include "scratch.h"
 #include "sys/file.h"
-
-static char dir[64];
 
 /* Write dir/path, folders made. */
 static void put(const char *path, const char *text)
 {
     char full[256], *slash;
-    snprintf(full, sizeof full, "%s/%s", dir, path);
+    snprintf(full, sizeof full, "%s/%s", scratch, path);
     slash = strrchr(full, '/');
     *slash = '\0';
     CHECK(file_make_dirs(full, NULL) == ERR_NONE);
@@ -47,18 +46,18 @@ static void names_are_cleaned_as_the_reference_does(void)
     static const char *const same[] = { "ViT-B-32__openai", "immich-app/ViT-B-32__openai",
                                         "../../etc/ViT-B-32__openai", "ViT-B-32__.openai." };
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
-        CHECK(model_find(dir, MODEL_CLIP, same[i], &f, NULL) == ERR_NONE);
+        CHECK(model_find(scratch, MODEL_CLIP, same[i], &f, NULL) == ERR_NONE);
         CHECK_STR(f.name, "ViT-B-32__openai");
     }
     static const char *const none[] = { "", ".", "..", "a/", "/", "a\nb", "../.." };
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
-        CHECK(model_find(dir, MODEL_CLIP, none[i], &f, NULL) == ERR_INVALID);
+        CHECK(model_find(scratch, MODEL_CLIP, none[i], &f, NULL) == ERR_INVALID);
     char longest[300];
     memset(longest, 'a', sizeof longest);
     longest[sizeof longest - 1] = '\0';
-    CHECK(model_find(dir, MODEL_CLIP, longest, &f, NULL) == ERR_INVALID);
+    CHECK(model_find(scratch, MODEL_CLIP, longest, &f, NULL) == ERR_INVALID);
     struct err e = { 0 };
-    CHECK(model_find(dir, MODEL_OCR, "C:\\x", &f, &e) == ERR_NOT_FOUND);
+    CHECK(model_find(scratch, MODEL_OCR, "C:\\x", &f, &e) == ERR_NOT_FOUND);
     CHECK(strstr(e.msg, "ocr/C__x"));
 }
 
@@ -75,7 +74,7 @@ static void models_are_listed_in_order(void)
     put("ocr/x/detection/model.onnx", "");
     put("clip/with.dot/config.json", "{}");
     put("clip/.hidden/config.json", "{}");
-    REQUIRE(model_list(dir, add_name, &b, NULL) == ERR_NONE);
+    REQUIRE(model_list(scratch, add_name, &b, NULL) == ERR_NONE);
     CHECK_STR(b.data, "clip/ViT-B-32__openai clip/a clip/b ocr/x ");
     buf_clear(&b);
     CHECK(model_list("/no/such", add_name, &b, NULL) == ERR_NONE && !b.len);
@@ -88,7 +87,7 @@ static void configuration_is_read(void)
     struct model_text t;
     unsigned dim = 0;
     put_model("a");
-    REQUIRE(model_find(dir, MODEL_CLIP, "a", &f, NULL) == ERR_NONE);
+    REQUIRE(model_find(scratch, MODEL_CLIP, "a", &f, NULL) == ERR_NONE);
     REQUIRE(model_preprocess_read(&f, &p, NULL) == ERR_NONE);
     CHECK(p.size_px == 8 && p.mean[2] == 1 && p.std[2] == 0.25f && p.fill == 0);
     CHECK(p.interpolation == MODEL_BICUBIC && p.resize == MODEL_SQUASH);
@@ -119,7 +118,7 @@ static void hostile_configuration_is_refused(void)
     struct model_folder f;
     struct model_preprocess p;
     put_model("hostile");
-    REQUIRE(model_find(dir, MODEL_CLIP, "hostile", &f, NULL) == ERR_NONE);
+    REQUIRE(model_find(scratch, MODEL_CLIP, "hostile", &f, NULL) == ERR_NONE);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct err e = { 0 };
         put("clip/hostile/visual/preprocess_cfg.json", bad[i]);
@@ -142,12 +141,12 @@ static void a_space_is_the_content(void)
 {
     struct model_folder a, b;
     char sa[HASH_HEX], sb[HASH_HEX], again[HASH_HEX], cache[128];
-    snprintf(cache, sizeof cache, "%s/cache", dir);
+    snprintf(cache, sizeof cache, "%s/cache", scratch);
     REQUIRE(file_make_dirs(cache, NULL) == ERR_NONE);
     put_model("a");
     put_model("b");
-    REQUIRE(model_find(dir, MODEL_CLIP, "a", &a, NULL) == ERR_NONE);
-    REQUIRE(model_find(dir, MODEL_CLIP, "b", &b, NULL) == ERR_NONE);
+    REQUIRE(model_find(scratch, MODEL_CLIP, "a", &a, NULL) == ERR_NONE);
+    REQUIRE(model_find(scratch, MODEL_CLIP, "b", &b, NULL) == ERR_NONE);
     REQUIRE(model_space(&a, cache, sa, NULL) == ERR_NONE && strlen(sa) == 64);
     CHECK(model_space(&a, cache, again, NULL) == ERR_NONE);
     CHECK_STR(again, sa);
@@ -169,7 +168,7 @@ static void an_identity_follows_the_files(void)
     struct model_folder f;
     char one[HASH_HEX], two[HASH_HEX];
     put_model("c");
-    REQUIRE(model_find(dir, MODEL_CLIP, "c", &f, NULL) == ERR_NONE);
+    REQUIRE(model_find(scratch, MODEL_CLIP, "c", &f, NULL) == ERR_NONE);
     REQUIRE(model_identity(&f, MODEL_VISUAL, one, NULL) == ERR_NONE);
     CHECK(model_identity(&f, MODEL_VISUAL, two, NULL) == ERR_NONE);
     CHECK_STR(two, one);
@@ -192,11 +191,8 @@ static const struct tap_case cases[] = {
 
 int main(void)
 {
-    snprintf(dir, sizeof dir, "/tmp/fovea-test-XXXXXX");
-    if (!mkdtemp(dir))
-        return perror(dir), 1;
+    scratch_make();
     int rc = tap_run(cases, sizeof cases / sizeof *cases);
-    char cmd[96];
-    snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-    return system(cmd) || rc;
+    scratch_remove();
+    return rc;
 }

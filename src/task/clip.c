@@ -1,0 +1,62 @@
+#include "task/clip.h"
+
+#include <string.h>
+
+/* Exports leave the length of a vector open at times; the model's config.json then has it. */
+static enum err_code vector_dim(const struct infer_session *s, const struct model_folder *f,
+                                size_t *dim, struct err *err)
+{
+    const struct infer_port *p = infer_n_outputs(s) ? infer_output(s, 0) : NULL;
+    if (!p || p->type != INFER_F32 || !p->n_dims)
+        return err_set(err, ERR_UNSUPPORTED, "first output is not a vector of f32");
+    if (p->dims[p->n_dims - 1] > 0) {
+        *dim = (size_t)p->dims[p->n_dims - 1];
+        return ERR_NONE;
+    }
+    unsigned n;
+    enum err_code rc = model_embed_dim(f, &n, err);
+    if (rc == ERR_NONE)
+        *dim = n;
+    return rc;
+}
+
+enum err_code task_clip_open_network(struct infer_session **out, size_t *dim, struct infer *in,
+                                     const struct model_folder *f, enum model_type type,
+                                     struct err *err)
+{
+    char path[MODEL_PATH_MAX], identity[HASH_HEX];
+    *out = NULL;
+    enum err_code rc = model_path(f, type, "model.onnx", path, err);
+    if (rc == ERR_NONE)
+        rc = model_identity(f, type, identity, err);
+    if (rc == ERR_NONE)
+        rc = infer_session_open(out, in, path, identity, err);
+    if (rc != ERR_NONE)
+        return rc;
+    struct err why = { 0 };
+    rc = vector_dim(*out, f, dim, &why);
+    if (rc != ERR_NONE) {
+        infer_session_close(*out);
+        *out = NULL;
+        err_set(err, rc, "%s: %s", path, why.msg);
+    }
+    return rc;
+}
+
+enum err_code task_clip_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
+                            size_t n, size_t dim, float *out, struct err *err)
+{
+    struct infer_tensor y;
+    size_t got;
+    enum err_code rc = infer_run(s, in, n_in, &y, 1, err);
+    if (rc != ERR_NONE)
+        return rc;
+    rc = infer_count(&y, &got, err);
+    if (rc == ERR_NONE && (y.type != INFER_F32 || got != n * dim))
+        rc = err_set(err, ERR_CORRUPT, "network gave %zu values for %zu vectors of %zu", got, n,
+                     dim);
+    if (rc == ERR_NONE)
+        memcpy(out, y.data, got * sizeof *out);
+    infer_tensor_clear(&y);
+    return rc;
+}

@@ -1,0 +1,16 @@
+/* clip.h - what both towers of a CLIP model share. Private to task/. */
+#ifndef FOVEA_TASK_CLIP_H
+#define FOVEA_TASK_CLIP_H
+
+#include "task/task.h"
+
+/* The network of one tower and the length of the vectors in its first output, which must be f32. */
+enum err_code task_clip_open_network(struct infer_session **out, size_t *dim, struct infer *in,
+                                     const struct model_folder *f, enum model_type type,
+                                     struct err *err);
+
+/* Run and copy the first output, which must be n * dim floats. */
+enum err_code task_clip_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
+                            size_t n, size_t dim, float *out, struct err *err);
+
+#endif
