@@ -44,6 +44,11 @@ void image_decoder_destroy(struct image_decoder *d)
     free(d);
 }
 
+uint64_t image_decoder_helper_peak(struct image_decoder *d)
+{
+    return d->helper ? image_helper_peak(d->helper) : 0;
+}
+
 /* HEIF and JPEG XL state the turning beside the pixels and their decoders apply it; EXIF's copy of
  * it must not turn the picture a second time. */
 static bool turns_itself(enum image_format f)

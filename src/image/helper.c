@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "base/str.h"
 #include "image/helper_proto.h"
 #include "sys/clock.h"
+#include "sys/cpu.h"
 #include "sys/memfd.h"
 #include "sys/process.h"
 
@@ -36,6 +38,7 @@ struct image_helper {
     pthread_t retirer;
     unsigned n_helpers;
     struct helper *helpers; /* [n_helpers] */
+    atomic_uint_least64_t peak_bytes;
 };
 
 static bool runs(const struct helper *w)
@@ -261,6 +264,18 @@ static enum err_code exchange(const struct image_helper *h, struct helper *w,
     return take_pixels(&reply, fds[HELPER_FD_OUT], out, err);
 }
 
+static void note_peak(struct image_helper *h, uint64_t bytes)
+{
+    uint64_t most = atomic_load(&h->peak_bytes);
+    while (bytes > most && !atomic_compare_exchange_weak(&h->peak_bytes, &most, bytes))
+        ;
+}
+
+uint64_t image_helper_peak(struct image_helper *h)
+{
+    return atomic_load(&h->peak_bytes);
+}
+
 enum err_code image_helper_decode(struct image_helper *h, enum image_format format,
                                   const uint8_t *bytes, size_t n,
                                   const struct image_decode_opts *opts, struct image *out,
@@ -284,6 +299,8 @@ enum err_code image_helper_decode(struct image_helper *h, enum image_format form
         rc = memfd_of_size(&fds[HELPER_FD_OUT], "fovea-pixels", opts->max_pixels * 3, err);
     if (rc == ERR_NONE)
         rc = exchange(h, w, &request, fds, out, err);
+    if (runs(w))
+        note_peak(h, cpu_peak_rss(w->process.pid));
     for (int i = 0; i < HELPER_N_FDS; i++)
         memfd_close(&fds[i]);
     release(h, w);

@@ -39,4 +39,7 @@ enum err_code image_helper_decode(struct image_helper *h, enum image_format form
                                   const struct image_decode_opts *opts, struct image *out,
                                   struct err *err);
 
+/* The most memory that one helper has had resident so far, in bytes. */
+uint64_t image_helper_peak(struct image_helper *h);
+
 #endif

@@ -77,6 +77,8 @@ struct image_decoder;
 enum err_code image_decoder_create(struct image_decoder **out, const char *helper_path,
                                    struct err *err);
 void image_decoder_destroy(struct image_decoder *d); /* no decode may be running; NULL is fine */
+/* The most memory that one decode helper has had resident so far, in bytes. */
+uint64_t image_decoder_helper_peak(struct image_decoder *d);
 
 /* Decode n bytes; opts may be NULL for `{0}`. On failure *out is empty.
  * ERR_LIMIT (bytes or pixels, checked before memory is taken for them), ERR_INVALID (damaged or cut

@@ -3,7 +3,6 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 
 /* cpu.max of our cgroup: "<quota> <period>" in microseconds, or "max <period>". Inside a container
@@ -49,18 +48,18 @@ void cpu_name(char out[128])
     fclose(f);
 }
 
-static uint64_t peak(int who)
+/* Not getrusage(): its figure survives exec(), so a small program started by a large one would be
+ * told the large one's peak. */
+uint64_t cpu_peak_rss(long pid)
 {
-    struct rusage r;
-    return getrusage(who, &r) ? 0 : (uint64_t)r.ru_maxrss * 1024;
-}
-
-uint64_t cpu_peak_rss(void)
-{
-    return peak(RUSAGE_SELF);
-}
-
-uint64_t cpu_peak_rss_children(void)
-{
-    return peak(RUSAGE_CHILDREN);
+    char path[64], line[128];
+    unsigned long long kib = 0;
+    snprintf(path, sizeof path, pid ? "/proc/%ld/status" : "/proc/self/status", pid);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    while (fgets(line, sizeof line, f) && sscanf(line, "VmHWM: %llu", &kib) != 1)
+        ;
+    fclose(f);
+    return kib * 1024;
 }

@@ -12,8 +12,8 @@ unsigned cpu_count(void);
  */
 void cpu_name(char out[128]);
 
-/* Peak resident memory of this process in bytes (getrusage), and of its waited-for children. */
-uint64_t cpu_peak_rss(void);
-uint64_t cpu_peak_rss_children(void);
+/* Peak resident memory in bytes of a process, 0 for this one; 0 bytes where the system does not
+ * say. */
+uint64_t cpu_peak_rss(long pid);
 
 #endif

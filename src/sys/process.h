@@ -28,8 +28,7 @@ struct process {
 enum err_code process_spawn(struct process *p, const char *path, char *const env[],
                             struct err *err);
 /* Close the socket, kill the child if it still runs, reap it; p is empty again. *status (may be
- * NULL) is as of waitpid(), for process_describe(); 0 where there was no child. Its peak memory
- * then counts in cpu_peak_rss_children(). */
+ * NULL) is as of waitpid(), for process_describe(); 0 where there was no child. */
 void process_kill(struct process *p, int *status);
 /* "killed by signal 11 (Segmentation fault)", "ended with status 1"; returns out. */
 char *process_describe(int status, char out[80]);

@@ -97,6 +97,11 @@ size_t task_clip_visual_tensor_len(const struct task_clip_visual *v)
     return v->tensor_len;
 }
 
+uint32_t task_clip_visual_side_px(const struct task_clip_visual *v)
+{
+    return v->pre[IMAGE_VIEW].width_px;
+}
+
 enum err_code task_clip_visual_prepare(const struct task_clip_visual *v, const struct image *img,
                                        enum image_contract contract, float *tensor, struct err *err)
 {

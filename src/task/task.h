@@ -22,6 +22,9 @@ enum err_code task_clip_visual_open(struct task_clip_visual **out, struct infer 
 void task_clip_visual_close(struct task_clip_visual *v);
 
 size_t task_clip_visual_dim(const struct task_clip_visual *v); /* floats a vector */
+/* Side of the square that a picture is scaled to, so that it need not be decoded larger than
+ * useful. */
+uint32_t task_clip_visual_side_px(const struct task_clip_visual *v);
 size_t task_clip_visual_tensor_len(
     const struct task_clip_visual *v); /* floats a prepared picture */
 

@@ -1,0 +1,174 @@
+/* cli_doctor.c - is everything there that fovea needs, and what to do where it is not. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/cli.h"
+#include "app/engine.h"
+#include "app/out.h"
+#include "infer/infer.h"
+#include "library/library.h"
+#include "simd/simd.h"
+#include "sys/cpu.h"
+#include "sys/file.h"
+
+static const struct cli_option options[] = {
+    { "library", 0, "DIR", "the library's folder (default: $FOVEA_LIBRARY)" },
+    { NULL, 0, NULL, NULL },
+};
+
+/* A thing that is missing but not needed yet is no fault. */
+enum mark { GOOD, NOTE, FAULT };
+
+static int n_faults;
+
+static void tell(enum mark mark, const char *what, const char *text)
+{
+    static const char *const marks[] = { "ok", "--", "FAULT" };
+    n_faults += mark == FAULT;
+    printf("%-6s %-16s ", marks[mark], what);
+    out_path(stdout, text);
+    printf("\n");
+}
+
+static void check_cpu(void)
+{
+    char name[128], isa[64], text[256];
+    cpu_name(name);
+    snprintf(text, sizeof text, "%s, %u core%s; kernels: %s", name, cpu_count(),
+             out_plural(cpu_count()), simd_describe(simd_used(), isa));
+    tell(GOOD, "CPU", text);
+}
+
+static void check_infer(const struct config *c)
+{
+    struct err err = { 0 };
+    struct infer *in = NULL;
+    struct infer_options o = { .ort_library = c->ort_library };
+    char text[512];
+    enum err_code rc = infer_create(&in, &o, &err);
+    if (rc == ERR_NONE)
+        rc = infer_describe(in, text, sizeof text, &err);
+    tell(rc == ERR_NONE ? GOOD : FAULT, "inference", rc == ERR_NONE ? text : err.msg);
+    infer_destroy(in);
+}
+
+static void check_helper(void)
+{
+    char path[4096];
+    if (engine_helper_path(path))
+        tell(GOOD, "decode helper", path);
+    else
+        tell(FAULT, "decode helper", "fovea-decode is not beside fovea: only JPEG can be read");
+}
+
+struct models {
+    size_t n;
+    bool chosen;
+    const char *want;
+};
+
+static enum err_code tell_model(const struct model_folder *f, void *ctx, struct err *err)
+{
+    (void)err;
+    struct models *m = ctx;
+    char text[MODEL_NAME_MAX + 64];
+    m->n++;
+    bool is = f->task == MODEL_CLIP && !strcmp(f->name, m->want);
+    m->chosen |= is;
+    snprintf(text, sizeof text, "%s/%s%s", model_task_name(f->task), f->name,
+             is ? " (used by default)" : "");
+    tell(GOOD, "model", text);
+    return ERR_NONE;
+}
+
+static void check_models(const struct config *c)
+{
+    struct models m = { .want = c->model };
+    struct err err = { 0 };
+    if (model_list(c->models_dir, tell_model, &m, &err) != ERR_NONE) {
+        tell(FAULT, "models", err.msg);
+        return;
+    }
+    struct model_folder f;
+    if (!m.chosen && model_find(c->models_dir, MODEL_CLIP, c->model, &f, &err) != ERR_NONE)
+        tell(FAULT, "model", err.msg);
+}
+
+static void check_vectors(struct store *s, const char *dir, const struct config *c)
+{
+    struct predict *p = NULL;
+    struct predict_options o = { .models_dir = c->models_dir, .cache_dir = c->cache_dir };
+    struct library_vectors v = { 0 };
+    struct err err = { 0 };
+    char space[HASH_HEX], text[512];
+    enum err_code rc = predict_create(&p, &o, &err);
+    if (rc == ERR_NONE)
+        rc = predict_space(p, c->model, space, &err);
+    if (rc == ERR_NONE)
+        rc = library_vectors_open(&v, s, dir, space, &err);
+    if (rc != ERR_NONE)
+        tell(NOTE, "vectors", err.msg);
+    else if (v.sidecar_fault) {
+        snprintf(text, sizeof text,
+                 "sidecar: %.300s; searches are slower; `fovea index` writes it anew",
+                 v.sidecar_fault);
+        tell(NOTE, "vectors", text);
+    } else {
+        snprintf(text, sizeof text, "%zu in the sidecar, %zu beside it", v.sidecar.view.n_rows,
+                 v.tail.view.n_rows);
+        tell(GOOD, "vectors", text);
+    }
+    library_vectors_close(&v);
+    predict_destroy(p);
+}
+
+static void check_library(const char *dir, const struct config *c)
+{
+    struct err err = { 0 };
+    struct store *s = NULL;
+    struct store_counts n;
+    enum err_code rc = store_open(&s, dir, STORE_READ, &err);
+    if (rc == ERR_NOT_FOUND) {
+        tell(NOTE, "library", err.msg);
+        return;
+    }
+    if (rc == ERR_NONE)
+        rc = store_verify(s, &err);
+    if (rc == ERR_NONE)
+        rc = store_count(s, &n, &err);
+    if (rc == ERR_NONE) {
+        char text[4352];
+        snprintf(text, sizeof text, "%s: whole, %lld photos, %lld failed", dir,
+                 (long long)n.n_photos, (long long)n.n_failed);
+        tell(GOOD, "library", text);
+        check_vectors(s, dir, c);
+    } else {
+        tell(FAULT, "library", err.msg);
+    }
+    store_close(s);
+}
+
+static int run(const struct cli_call *call)
+{
+    const char *dir = cli_value(call, "library");
+    if (call->n_args)
+        return cli_usage(call, "takes no argument");
+    tell(GOOD, "fovea", FOVEA_VERSION);
+    check_cpu();
+    check_infer(call->config);
+    check_helper();
+    check_models(call->config);
+    check_library(dir ? dir : call->config->library_dir, call->config);
+    return n_faults ? EXIT_FAILED : EXIT_OK;
+}
+
+const struct cli_command cli_doctor = {
+    .name = "doctor",
+    .args = "[OPTION...]",
+    .summary = "is everything there, and what to do if not",
+    .details = "Checks the processor's kernels, the inference library, the decode helper, the "
+               "models and the\n"
+               "library. Exit status 1 when something that fovea needs is missing or broken.",
+    .options = options,
+    .run = run,
+};

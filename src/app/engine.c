@@ -1,0 +1,49 @@
+#include "app/engine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "sys/file.h"
+
+enum { PATH_BYTES = 4096 };
+
+bool engine_helper_path(char *out)
+{
+    static const char *const places[] = { "fovea-decode", "../libexec/fovea/fovea-decode" };
+    char dir[PATH_BYTES - 64];
+    if (!file_self_dir(dir, sizeof dir))
+        return false;
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        snprintf(out, PATH_BYTES, "%s/%s", dir, places[i]);
+        if (file_exists(out))
+            return true;
+    }
+    return false;
+}
+
+enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_threads,
+                          bool one_shot, struct err *err)
+{
+    *e = (struct engine){ 0 };
+    struct predict_options p = {
+        .models_dir = c->models_dir,
+        .cache_dir = c->cache_dir,
+        .infer = { .ort_library = c->ort_library, .n_threads = n_threads, .one_shot = one_shot }
+    };
+    char helper[PATH_BYTES];
+    if (file_make_dirs(c->cache_dir, NULL) != ERR_NONE) /* read-only homes work too, only slower */
+        p.cache_dir = NULL;
+    enum err_code rc = predict_create(&e->predict, &p, err);
+    if (rc == ERR_NONE)
+        rc = image_decoder_create(&e->decoder, engine_helper_path(helper) ? helper : NULL, err);
+    if (rc != ERR_NONE)
+        engine_clear(e);
+    return rc;
+}
+
+void engine_clear(struct engine *e)
+{
+    image_decoder_destroy(e->decoder);
+    predict_destroy(e->predict);
+    *e = (struct engine){ 0 };
+}

@@ -1,0 +1,24 @@
+/* engine.h - the parts that most commands need, made from the settings: models and decoder. */
+#ifndef FOVEA_APP_ENGINE_H
+#define FOVEA_APP_ENGINE_H
+
+#include "app/config.h"
+#include "image/image.h"
+#include "predict/predict.h"
+
+struct engine {
+    struct predict *predict;
+    struct image_decoder *decoder;
+};
+
+/* n_threads: of one network run. one_shot: few runs follow, so start soon. Loads and starts nothing
+ * yet. */
+enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_threads,
+                          bool one_shot, struct err *err);
+void engine_clear(struct engine *e);
+
+/* Where fovea-decode is: beside the binary, else ../libexec/fovea. out holds 4096 bytes. false:
+ * nowhere. */
+bool engine_helper_path(char *out);
+
+#endif

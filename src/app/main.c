@@ -1,0 +1,77 @@
+/* main.c - which command it is. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/cli.h"
+#include "app/config.h"
+#include "base/log.h"
+
+static const struct cli_command *const commands[] = {
+    &cli_index, &cli_search, &cli_similar, &cli_embed, &cli_status, &cli_doctor,
+};
+enum { N_COMMANDS = sizeof commands / sizeof *commands };
+
+static void help(void)
+{
+    printf("fovea finds your photos by what is in them, on your own machine.\n\n"
+           "usage: fovea COMMAND [OPTION...] [ARGUMENT...]\n\ncommands:\n");
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        printf("  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+    printf("\n`fovea COMMAND --help` tells more of each, `fovea --version` the version.\n\n"
+           "first steps:\n"
+           "  fovea index ~/Pictures          read the photos, once; they are never changed\n"
+           "  fovea search \"beach at sunset\"  find some\n\n"
+           "settings from the environment:\n");
+    config_print_help();
+}
+
+/* Warnings and errors of the layers below, as one line each. */
+static void to_stderr(enum log_level level, const char *line, void *ctx)
+{
+    (void)ctx;
+    fprintf(stderr, "fovea: %s%s\n", level == LOG_WARN ? "warning: " : "", line);
+}
+
+static int run(const struct cli_command *command, int argc, char **argv)
+{
+    struct config config;
+    struct err err = { 0 };
+    struct cli_call call = { .command = command, .config = &config };
+    int rc = cli_read(&call, argc, argv);
+    if (rc >= 0)
+        return rc;
+    if (config_load(&config, &err) != ERR_NONE)
+        return cli_fail(&err);
+    rc = command->run(&call);
+    config_clear(&config);
+    /* A full disk behind a redirection must not pass for success. */
+    if (fflush(stdout) || ferror(stdout)) {
+        fprintf(stderr, "fovea: cannot write the output\n");
+        return rc ? rc : EXIT_FAILED;
+    }
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    signal(SIGPIPE, SIG_IGN); /* `fovea search x | head -1` ends by the write's error */
+    log_init(LOG_WARN, to_stderr, NULL);
+    const char *name = argc > 1 ? argv[1] : "";
+    if (!strcmp(name, "--version")) {
+        printf("fovea " FOVEA_VERSION "\n");
+        return EXIT_OK;
+    }
+    if (!*name || !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
+        help();
+        return *name ? EXIT_OK : EXIT_USAGE;
+    }
+    for (size_t i = 0; i < N_COMMANDS; i++)
+        if (!strcmp(name, commands[i]->name))
+            return run(commands[i], argc - 2, argv + 2);
+    struct err err = { 0 };
+    err_set(&err, ERR_INVALID, "no command \"%.60s\"; `fovea --help` lists them", name);
+    cli_fail(&err);
+    return EXIT_USAGE;
+}

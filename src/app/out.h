@@ -1,0 +1,27 @@
+/* out.h - what people read: paths that cannot break a line, counts, a progress bar. */
+#ifndef FOVEA_APP_OUT_H
+#define FOVEA_APP_OUT_H
+
+#include <stdio.h>
+
+#include "library/library.h"
+
+/* The path with control characters and ill-formed UTF-8 as \n, \t, \\, \xNN; other bytes as they
+ * are. */
+void out_path(FILE *f, const char *path);
+
+/* "1 photo", "2 photos" */
+const char *out_plural(uint64_t n);
+
+/* A bar that is redrawn on a terminal, a line now and then elsewhere. */
+struct out_progress {
+    FILE *f;
+    bool terminal;
+    int64_t next_line_ns; /* not before, where it is no terminal */
+    bool drawn;
+};
+void out_progress_init(struct out_progress *p, FILE *f);
+void out_progress_show(struct out_progress *p, const struct library_progress *at);
+void out_progress_end(struct out_progress *p); /* leaves a clean line */
+
+#endif

@@ -1,0 +1,105 @@
+/* library.h - what is in a library and what still has to be computed.
+ *
+ * A library is a folder of fovea's own (library.db and files derived from it) about folders of the
+ * user's, which are only ever read. library_index() brings the first up to the second: it walks the
+ * folders, reads and embeds what is new or changed, leaves tombstones for what has gone, and never
+ * takes a folder that is merely not there now (a pulled disk) for one whose photos were deleted.
+ *
+ * Data flows one way: scan -> plan (against the store) -> workers (read, decode, embed) -> store ->
+ * sidecar. Each worker thread fills a batch of its own and runs the network on it with one thread,
+ * so decoding and encoding keep every core busy without waiting for each other. */
+#ifndef FOVEA_LIBRARY_LIBRARY_H
+#define FOVEA_LIBRARY_LIBRARY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "image/image.h"
+#include "index/index.h"
+#include "predict/predict.h"
+#include "store/store.h"
+
+/* ---- indexing ---- */
+
+struct library_progress {
+    bool scanning;    /* n_total still grows */
+    uint64_t n_total; /* files that need work; while scanning: photos seen so far */
+    uint64_t n_done, n_failed;
+    double elapsed_s; /* since work began */
+};
+
+/* What a run did; n_failed counts known failures that were not tried again too. */
+struct library_report {
+    uint64_t n_added;     /* files with new content */
+    uint64_t n_duplicate; /* new files whose content was known: copies, moves, renames */
+    uint64_t n_changed;   /* known files with other content than before */
+    uint64_t n_unchanged, n_removed, n_failed;
+    uint64_t n_embedded; /* photos that the network was run on */
+    uint64_t n_roots, n_offline;
+    double scan_s, work_s, sidecar_s;
+    /* Busy seconds summed over the workers, so that a stage's rate can be told. */
+    double read_s, decode_s, prepare_s, embed_s, write_s;
+    bool cancelled;
+};
+
+/* One call a photo that failed or folder that could not be looked at; path: as the file system has
+ * it. */
+typedef void (*library_failure_fn)(const char *path, const char *why, void *ctx);
+/* At most ten times a second, from any worker, never twice at once. */
+typedef void (*library_progress_fn)(const struct library_progress *p, void *ctx);
+
+struct library_index_options {
+    const char *dir;   /* the library's folder; made when absent */
+    const char *model; /* name of a CLIP model */
+    struct predict *predict;
+    struct image_decoder *decoder;
+    unsigned n_threads;              /* 0: one a core */
+    uint64_t max_bytes, max_pixels;  /* of a photo; 0: image.h's limits */
+    library_progress_fn on_progress; /* may be NULL */
+    library_failure_fn on_failure;   /* may be NULL */
+    void *ctx;
+    const atomic_bool *cancel; /* set it to stop soon, with all that is done kept; may be NULL */
+};
+
+/* Bring the library up to these folders, which join it, or to all its folders when n_paths is 0. A
+ * folder inside one that is already in the library is refreshed as a part of that one. A photo that
+ * fails is noted and counted, not an error of the run. ERR_NOT_FOUND, ERR_UNSUPPORTED (a path that
+ * is no folder), ERR_BUSY (another writer), and what the store, the model or the disk say. */
+enum err_code library_index(const struct library_index_options *o, const char *const *paths,
+                            size_t n_paths, struct library_report *report, struct err *err);
+
+/* ---- the vectors of a library, ready to search ---- */
+
+struct library_vectors {
+    struct store_space space;
+    struct index_view views[2]; /* the sidecar's rows, and those added since */
+    size_t n_views;
+    struct index_filter filter; /* leaves out photos that have gone; bits NULL: none have */
+    struct index_sidecar sidecar;
+    struct index_memory tail;
+    const char
+        *sidecar_fault; /* why the sidecar is not used, or NULL: searches are slower, not wrong */
+    char fault_msg[256];
+};
+
+/* One moment of the store: call between store_snapshot_begin and _end when more is read beside it.
+ * space: 64 hex digits as predict_space() gives. ERR_NOT_FOUND when nothing was indexed with that
+ * model; the message says with which models something was. */
+enum err_code library_vectors_open(struct library_vectors *v, struct store *s, const char *dir,
+                                   const char *space_hex, struct err *err);
+void library_vectors_close(struct library_vectors *v); /* {0} is fine */
+
+/* ---- one image, as the library sees it ---- */
+
+/* The file decoded as photos are (upright, alpha over black) and run through the model: out [dim]
+ * f32, not normalised. For examples that are not in the library. */
+enum err_code library_embed_file(struct image_decoder *d, const struct task_clip_visual *v,
+                                 const char *path, float *out, struct err *err);
+
+/* To unit length; returns the length it had. A vector of zeros stays one. */
+float library_normalise(float *v, size_t dim);
+
+#endif

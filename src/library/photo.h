@@ -1,0 +1,27 @@
+/* photo.h - one photo: bytes to upright pixels and facts. Internal to library/. */
+#ifndef FOVEA_LIBRARY_PHOTO_H
+#define FOVEA_LIBRARY_PHOTO_H
+
+#include "library/library.h"
+
+struct photo_limits {
+    uint64_t max_bytes, max_pixels;
+    uint32_t target_side_px; /* what the model wants the shorter side to be */
+};
+struct photo_limits photo_limits(uint64_t max_bytes, uint64_t max_pixels, uint32_t target_side_px);
+
+struct photo_facts {
+    struct store_photo photo; /* text points into this struct, or to constants */
+    char camera[128];
+};
+
+/* name: path, for the format of RAW files and for messages. facts->photo.content is left as it is.
+ * facts may be NULL. */
+enum err_code photo_decode(struct image_decoder *d, const uint8_t *bytes, size_t n,
+                           const char *name, const struct photo_limits *limits,
+                           struct photo_facts *facts, struct image *out, struct err *err);
+
+/* root '/' path on the heap, NULL when out of memory. */
+char *photo_path(const char *root, const char *path);
+
+#endif

@@ -1,0 +1,405 @@
+#include "library/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "library/scan.h"
+#include "sys/clock.h"
+
+enum { REPORT_EVERY = 512, PHOTO_ID_MAX = 1 << 30 };
+
+/* What the store knows of a root's files, in byte order of path. */
+struct known {
+    int64_t id, size_bytes, mtime_ns, photo_id;
+    const char *path, *error;
+    size_t path_len;
+    bool retry, gone, seen;
+};
+
+struct part {
+    struct plan *plan;
+    const struct library_index_options *o;
+    struct library_report *report;
+    int64_t root_id, started_ns, next_report_ns;
+    const char *root, *below; /* absolute; the folder of it to walk, "" for all */
+    struct known *known;
+    size_t n_known, cap_known;
+    const char **blind; /* folders of which nothing is known now */
+    size_t n_blind, cap_blind;
+    uint64_t n_found;
+    const uint64_t *embedded; /* bitmap by photo id: has a vector in the space */
+    size_t n_embedded_bits;
+    const char *root_fault; /* why the root itself could not be read */
+};
+
+static enum err_code room(void **items, size_t n, size_t *cap, size_t size, struct err *err)
+{
+    if (n < *cap)
+        return ERR_NONE;
+    size_t more = *cap ? *cap * 2 : 64;
+    void *p = reallocarray(*items, more, size);
+    if (!p)
+        return err_set(err, ERR_NOMEM, "list of %zu", more);
+    *items = p;
+    *cap = more;
+    return ERR_NONE;
+}
+
+static const char *keep(struct part *p, const char *s, size_t n, struct err *err)
+{
+    return arena_strndup(&p->plan->mem, s, n, err);
+}
+
+static enum err_code note_known(const struct store_file *f, void *ctx, struct err *err)
+{
+    struct part *p = ctx;
+    enum err_code rc = room((void **)&p->known, p->n_known, &p->cap_known, sizeof *p->known, err);
+    if (rc != ERR_NONE)
+        return rc;
+    struct known k = { .id = f->id,
+                       .size_bytes = f->size_bytes,
+                       .mtime_ns = f->mtime_ns,
+                       .photo_id = f->photo_id,
+                       .path = keep(p, f->path, f->path_len, err),
+                       .path_len = f->path_len,
+                       .retry = f->retry,
+                       .gone = f->gone };
+    if (f->error)
+        k.error = keep(p, f->error, strlen(f->error), err);
+    if (!k.path || (f->error && !k.error))
+        return ERR_NOMEM;
+    p->known[p->n_known++] = k;
+    return ERR_NONE;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    const struct known *x = a, *y = b;
+    size_t n = x->path_len < y->path_len ? x->path_len : y->path_len;
+    int c = memcmp(x->path, y->path, n);
+    return c ? c : (x->path_len > y->path_len) - (x->path_len < y->path_len);
+}
+
+static bool embedded(const struct part *p, int64_t photo_id)
+{
+    size_t i = (size_t)photo_id;
+    return i < p->n_embedded_bits && (p->embedded[i / 64] >> i % 64 & 1);
+}
+
+static void tell_failure(const struct part *p, const char *path, const char *why)
+{
+    struct buf full = { 0 };
+    if (p->o->on_failure &&
+        buf_printf(&full, NULL, "%s%s%s", p->root, *path ? "/" : "", path) == ERR_NONE)
+        p->o->on_failure(full.data, why, p->o->ctx);
+    buf_clear(&full);
+}
+
+static void tell_progress(struct part *p)
+{
+    int64_t now = clock_mono_ns();
+    if (!p->o->on_progress || p->n_found % REPORT_EVERY || now < p->next_report_ns)
+        return;
+    p->next_report_ns = now + 100000000;
+    struct library_progress pr = { .scanning = true,
+                                   .n_total = p->n_found,
+                                   .elapsed_s = (double)(now - p->started_ns) / 1e9 };
+    p->o->on_progress(&pr, p->o->ctx);
+}
+
+static enum err_code on_file(const struct scan_file *f, void *ctx, struct err *err)
+{
+    struct part *p = ctx;
+    p->n_found++;
+    tell_progress(p);
+    struct known key = { .path = f->path, .path_len = f->path_len };
+    struct known *k =
+        p->n_known ? bsearch(&key, p->known, p->n_known, sizeof *p->known, by_path) : NULL;
+    if (k)
+        k->seen = true;
+    bool same = k && !k->gone && k->size_bytes == f->size_bytes && k->mtime_ns == f->mtime_ns;
+    if (same && k->photo_id && embedded(p, k->photo_id)) {
+        p->report->n_unchanged++;
+        return ERR_NONE;
+    }
+    if (same && k->error &&
+        !k->retry) { /* a photo that cannot be read is read again once it changes */
+        p->report->n_failed++;
+        tell_failure(p, k->path, k->error);
+        return ERR_NONE;
+    }
+    struct plan *plan = p->plan;
+    enum err_code rc =
+        room((void **)&plan->jobs, plan->n_jobs, &plan->cap_jobs, sizeof *plan->jobs, err);
+    if (rc != ERR_NONE)
+        return rc;
+    struct job j = { .root_id = p->root_id,
+                     .root = p->root,
+                     .path = keep(p, f->path, f->path_len, err),
+                     .path_len = f->path_len,
+                     .size_bytes = f->size_bytes,
+                     .mtime_ns = f->mtime_ns,
+                     .known = k && !k->gone && k->photo_id };
+    if (!j.path)
+        return ERR_NOMEM;
+    plan->jobs[plan->n_jobs++] = j;
+    return ERR_NONE;
+}
+
+static enum err_code on_blind(const char *path, const char *why, void *ctx, struct err *err)
+{
+    struct part *p = ctx;
+    const char *at = keep(p, path, strlen(path), err), *reason = keep(p, why, strlen(why), err);
+    enum err_code rc = room((void **)&p->blind, p->n_blind, &p->cap_blind, sizeof *p->blind, err);
+    if (!at || !reason || rc != ERR_NONE)
+        return rc != ERR_NONE ? rc : ERR_NOMEM;
+    p->blind[p->n_blind++] = at;
+    if (!*path)
+        p->root_fault = reason;
+    else
+        tell_failure(p, path, why);
+    return ERR_NONE;
+}
+
+/* Is path the folder `dir` (below the root) or below it? */
+static bool below(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    return !n || (!strncmp(path, dir, n) && (path[n] == '/' || path[n] == '\0'));
+}
+
+static bool nothing_known_of(const struct part *p, const char *path)
+{
+    for (size_t i = 0; i < p->n_blind; i++)
+        if (below(path, p->blind[i]))
+            return true;
+    return false;
+}
+
+static enum err_code note_gone(struct part *p, struct err *err)
+{
+    struct plan *plan = p->plan;
+    for (size_t i = 0; i < p->n_known; i++) {
+        const struct known *k = &p->known[i];
+        if (k->seen || k->gone || !below(k->path, p->below) || nothing_known_of(p, k->path))
+            continue;
+        enum err_code rc =
+            room((void **)&plan->gone, plan->n_gone, &plan->cap_gone, sizeof *plan->gone, err);
+        if (rc != ERR_NONE)
+            return rc;
+        plan->gone[plan->n_gone++] = k->id;
+        p->report->n_removed++;
+    }
+    return ERR_NONE;
+}
+
+static bool any_present(const struct part *p)
+{
+    for (size_t i = 0; i < p->n_known; i++)
+        if (!p->known[i].gone && below(p->known[i].path, p->below))
+            return true;
+    return false;
+}
+
+/* A root that is missing, unreadable or suddenly empty is offline: a disk that is not mounted
+ * leaves an empty folder, and nobody deletes all photos on purpose without a trace of another file.
+ */
+static enum err_code scan_part(struct part *p, struct store *s, struct err *err)
+{
+    enum err_code rc = store_files(s, p->root_id, note_known, p, err);
+    if (rc != ERR_NONE)
+        return rc;
+    uint64_t n_entries = 0;
+    struct scan scan = { .root = p->root,
+                         .part = p->below,
+                         .cancel = p->o->cancel,
+                         .on_file = on_file,
+                         .on_blind = on_blind,
+                         .ctx = p };
+    rc = scan_run(&scan, &n_entries, err);
+    if (rc != ERR_NONE)
+        return rc;
+    bool whole = !*p->below;
+    const char *fault = whole ? p->root_fault : NULL;
+    if (!fault && n_entries == 0 && any_present(p) && whole)
+        fault = "empty";
+    if (fault) {
+        p->report->n_offline++;
+        tell_failure(p, "",
+                     strcmp(fault, "empty") != 0 ? fault
+                                                 : "offline: it had photos and is empty now; "
+                                                   "nothing of it was removed");
+        return store_root_mark(s, p->root_id, fault, clock_wall_ns(), err);
+    }
+    if (!(p->o->cancel && atomic_load(p->o->cancel)))
+        rc = note_gone(p, err);
+    return rc == ERR_NONE ? store_root_mark(s, p->root_id, NULL, clock_wall_ns(), err) : rc;
+}
+
+/* ---- which folders ---- */
+
+struct roots {
+    struct part *parts; /* root_id, root, below are set */
+    size_t n, cap;
+    struct plan *plan;
+};
+
+static enum err_code add_part(struct roots *r, int64_t id, const char *root, const char *part,
+                              struct err *err)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (r->parts[i].root_id == id && below(part, r->parts[i].below))
+            return ERR_NONE; /* it is walked already */
+    enum err_code rc = room((void **)&r->parts, r->n, &r->cap, sizeof *r->parts, err);
+    if (rc != ERR_NONE)
+        return rc;
+    struct part p = { .plan = r->plan,
+                      .root_id = id,
+                      .root = arena_strndup(&r->plan->mem, root, strlen(root), err),
+                      .below = arena_strndup(&r->plan->mem, part, strlen(part), err) };
+    if (!p.root || !p.below)
+        return ERR_NOMEM;
+    r->parts[r->n++] = p;
+    return ERR_NONE;
+}
+
+struct find_root {
+    const char *path;
+    size_t best_len;
+    char *best; /* the longest root at or above path */
+    int64_t id;
+};
+
+static enum err_code match_root(const struct store_root *r, void *ctx, struct err *err)
+{
+    struct find_root *f = ctx;
+    size_t n = strlen(r->path);
+    if (!below(f->path, r->path) || n < f->best_len)
+        return ERR_NONE;
+    free(f->best);
+    f->best = strdup(r->path);
+    f->best_len = n;
+    f->id = r->id;
+    return f->best ? ERR_NONE : err_set(err, ERR_NOMEM, "folder %s", r->path);
+}
+
+static enum err_code every_root(const struct store_root *r, void *ctx, struct err *err)
+{
+    return add_part(ctx, r->id, r->path, "", err);
+}
+
+/* The path as given, made absolute, for a folder that is not there to be resolved. */
+static char *absolute(const char *path)
+{
+    char *cwd = path[0] == '/' ? NULL : getcwd(NULL, 0);
+    struct buf b = { 0 };
+    bool ok = buf_printf(&b, NULL, "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", path) == ERR_NONE;
+    while (ok && b.len > 1 && b.data[b.len - 1] == '/')
+        b.data[--b.len] = '\0';
+    free(cwd);
+    if (!ok)
+        buf_clear(&b);
+    return b.data;
+}
+
+static enum err_code add_path(struct roots *r, struct store *s, const char *path, struct err *err)
+{
+    struct stat st;
+    char *real = realpath(path, NULL);
+    int why = errno;
+    struct find_root f = { .path = real };
+    enum err_code rc = ERR_NONE;
+    if (!real) {
+        real = absolute(path);
+        f.path = real ? real : path;
+    }
+    rc = store_roots(s, match_root, &f, err);
+    if (rc != ERR_NONE)
+        goto out;
+    bool there = real && !stat(real, &st);
+    if (!there && !f.best)
+        rc = err_set(err, why == ENOENT || why == ENOTDIR ? ERR_NOT_FOUND : ERR_IO,
+                     "%s: cannot open this folder: %s", path, strerror(why));
+    else if (there && !S_ISDIR(st.st_mode))
+        rc = err_set(err, ERR_UNSUPPORTED, "%s: not a folder; give the folder that holds it", path);
+    else if (f.best)
+        rc = add_part(r, f.id, f.best, f.path[f.best_len] ? f.path + f.best_len + 1 : "", err);
+    else if ((rc = store_root_add(s, real, clock_wall_ns(), &f.id, err)) == ERR_NONE)
+        rc = add_part(r, f.id, real, "", err);
+out:
+    free(f.best);
+    free(real);
+    return rc;
+}
+
+/* ---- the whole ---- */
+
+struct bitmap {
+    uint64_t *bits;
+    size_t n_bits;
+};
+
+static enum err_code set_bit(int64_t id, void *ctx, struct err *err)
+{
+    struct bitmap *b = ctx;
+    size_t i = (size_t)id;
+    if (id < 0 || id > PHOTO_ID_MAX)
+        return err_set(err, ERR_CORRUPT, "photo %lld cannot be", (long long)id);
+    if (i >= b->n_bits) {
+        size_t words = (i / 64 + 1) * 2;
+        uint64_t *bits = reallocarray(b->bits, words, sizeof *bits);
+        if (!bits)
+            return err_set(err, ERR_NOMEM, "bitmap of %zu photos", i);
+        memset(bits + b->n_bits / 64, 0, (words - b->n_bits / 64) * sizeof *bits);
+        b->bits = bits;
+        b->n_bits = words * 64;
+    }
+    b->bits[i / 64] |= (uint64_t)1 << i % 64;
+    return ERR_NONE;
+}
+
+enum err_code plan_make(struct plan *p, const struct library_index_options *o, struct store *s,
+                        const struct store_space *space, const char *const *paths, size_t n_paths,
+                        struct library_report *report, struct err *err)
+{
+    *p = (struct plan){ .mem.limit = (size_t)8 << 30 };
+    struct roots r = { .plan = p };
+    struct bitmap has = { 0 };
+    enum err_code rc = store_vectors_ids(s, space, set_bit, &has, err);
+    for (size_t i = 0; i < n_paths && rc == ERR_NONE; i++)
+        rc = add_path(&r, s, paths[i], err);
+    if (!n_paths && rc == ERR_NONE)
+        rc = store_roots(s, every_root, &r, err);
+    if (rc == ERR_NONE && !r.n)
+        rc = err_set(err, ERR_INVALID, "the library has no folder yet: name one");
+    int64_t started_ns = clock_mono_ns();
+    for (size_t i = 0; i < r.n && rc == ERR_NONE; i++) {
+        struct part *part = &r.parts[i];
+        part->o = o;
+        part->report = report;
+        part->started_ns = started_ns;
+        part->embedded = has.bits;
+        part->n_embedded_bits = has.n_bits;
+        rc = scan_part(part, s, err);
+        free(part->known);
+        free(part->blind);
+    }
+    report->n_roots = r.n;
+    free(r.parts);
+    free(has.bits);
+    if (rc != ERR_NONE)
+        plan_clear(p);
+    return rc;
+}
+
+void plan_clear(struct plan *p)
+{
+    arena_clear(&p->mem);
+    free(p->jobs);
+    free(p->gone);
+    *p = (struct plan){ 0 };
+}

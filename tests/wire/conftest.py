@@ -1,0 +1,115 @@
+"""A model that needs no weights and pictures that need no files: what the tests of the library run on."""
+import json
+import os
+import shutil
+import subprocess
+
+import pytest
+
+VOCABULARY = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'red', 'green', 'blue', 'photo', 'of', 'a', 'dog', 'snow']
+TOKENIZER = {
+    'version': '1.0', 'truncation': None, 'padding': None, 'added_tokens': [],
+    'normalizer': {'type': 'BertNormalizer', 'clean_text': True, 'handle_chinese_chars': True,
+                   'strip_accents': None, 'lowercase': True},
+    'pre_tokenizer': {'type': 'BertPreTokenizer'},
+    'post_processor': {'type': 'BertProcessing', 'sep': ['[SEP]', 3], 'cls': ['[CLS]', 2]},
+    'decoder': None,
+    'model': {'type': 'WordPiece', 'unk_token': '[UNK]', 'continuing_subword_prefix': '##',
+              'max_input_chars_per_word': 100, 'vocab': {w: i for i, w in enumerate(VOCABULARY)}},
+}
+DIM = 24
+
+
+def write_fake_model(models, name='fake', delay_ms=0, seed=7):
+    """clip/NAME under models: the toy network of src/infer/fake.c behind the ordinary files."""
+    folder = models / 'clip' / name
+    for part in ('visual', 'textual'):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    (folder / 'config.json').write_text(json.dumps({'embed_dim': DIM, 'text_cfg': {'context_length': 16}}))
+    (folder / 'visual/preprocess_cfg.json').write_text(json.dumps({
+        'size': [16, 16], 'mode': 'RGB', 'mean': [.5, .5, .5], 'std': [.5, .5, .5],
+        'interpolation': 'bicubic', 'resize_mode': 'shortest', 'fill_color': 0}))
+    (folder / 'visual/model.onnx').write_text(
+        f'fovea-fake 1\nseed {seed}\ninput image f32 -1 3 16 16\noutput embedding f32 -1 {DIM}\n'
+        f'delay_ms {delay_ms}\n')
+    (folder / 'textual/model.onnx').write_text(
+        f'fovea-fake 1\nseed {seed + 1}\ninput input_ids i64 -1 -1\noutput embedding f32 -1 {DIM}\n')
+    (folder / 'textual/tokenizer.json').write_text(json.dumps(TOKENIZER))
+    (folder / 'textual/tokenizer_config.json').write_text(json.dumps({'pad_token': '[PAD]'}))
+    return folder
+
+
+@pytest.fixture
+def fake_model(tmp_path):
+    """fake_model(name, delay_ms=, seed=) writes one more, or another, toy model."""
+    def write(name='fake', **how):
+        return write_fake_model(tmp_path / 'models', name, **how)
+    return write
+
+
+@pytest.fixture
+def models(tmp_path, fake_model):
+    fake_model()
+    return tmp_path / 'models'
+
+
+@pytest.fixture
+def library(fovea, models, tmp_path):
+    """library('index', folder) runs a command on a library of this test with the toy model."""
+    def run(*args, **settings):
+        return fovea(*args, **{'FOVEA_LIBRARY': str(tmp_path / 'library'), 'FOVEA_MODEL': 'fake',
+                               'MACHINE_LEARNING_CACHE_FOLDER': str(models), **settings})
+    run.folder = tmp_path / 'library'
+    return run
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder and a function that puts a picture of a colour gradient into it, different for each seed."""
+    from PIL import Image
+    folder = tmp_path / 'pictures'
+    folder.mkdir()
+
+    def add(name, seed, size=(48, 32), **how):
+        def pixel(x, y):
+            return ((seed * 53 + x * 3) % 256, (seed * 97 + y * 5) % 256, (seed * 31 + x + y) % 256)
+        image = Image.new('RGB', size)
+        image.putdata([pixel(x, y) for y in range(size[1]) for x in range(size[0])])
+        path = folder / name if isinstance(name, str) else os.fsencode(folder) + b'/' + name
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, 'wb') as f:
+            image.save(f, how.pop('format', 'JPEG'), **how)
+        return path
+    add.folder = folder
+    return add
+
+
+@pytest.fixture
+def as_nobody(build, environment, models, tmp_path):
+    """Runs the binary as a user without rights, so that permissions mean something to root's tests."""
+    if os.getuid():
+        pytest.skip('only root can become nobody')
+    home = tmp_path / 'nobody'
+    home.mkdir()
+    binary = home / 'fovea'
+    for name in ('fovea', 'fovea-decode'):
+        shutil.copy(build / name, home / name)
+    for folder, _, files in os.walk(models):
+        os.chmod(folder, 0o755)
+        for name in files:
+            os.chmod(os.path.join(folder, name), 0o644)
+    for folder in [home, *tmp_path.parents][:4]:
+        if folder != home and str(folder).startswith('/tmp/'):
+            os.chmod(folder, os.stat(folder).st_mode | 0o711)
+    os.chmod(tmp_path, 0o711)
+    os.chown(home, 65534, 65534)
+
+    def run(*args):
+        env = {**environment, 'HOME': str(home), 'XDG_CACHE_HOME': str(home / 'cache'), 'FOVEA_MODEL': 'fake',
+               'FOVEA_LIBRARY': str(home / 'library'), 'MACHINE_LEARNING_CACHE_FOLDER': str(models)}
+        return subprocess.run([binary, *map(str, args)], env=env, text=True, user=65534, group=65534,
+                              extra_groups=[], cwd='/', capture_output=True, stdin=subprocess.DEVNULL,
+                              timeout=120)
+    if run('--version').returncode:
+        pytest.skip('nobody cannot run the binary here')
+    return run
