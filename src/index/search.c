@@ -113,10 +113,11 @@ static enum err_code quantise_queries(struct search *s, struct arena *mem, struc
 {
     const struct index_query *q = s->query;
     size_t stride = vector_stride(q->dim);
-    int8_t *queries = arena_alloc(mem, q->n, stride, err);
+    char *block = arena_alloc(mem, q->n + 1, stride, err);
     s->scales = arena_alloc(mem, q->n, sizeof *s->scales, err);
-    if (!queries || !s->scales)
+    if (!block || !s->scales)
         return ERR_NOMEM;
+    int8_t *queries = (int8_t *)block + (-(uintptr_t)block & 63); /* each load within one line */
     for (size_t i = 0; i < q->n; i++) {
         enum err_code rc = vector_quantise(q->vectors + i * q->dim, q->dim, queries + i * stride,
                                            &s->scales[i], err);

@@ -3,7 +3,7 @@
  * No heap: what beats the threshold goes to the end of a buffer of 2m; a full buffer is sorted, cut
  * to m, and its worst becomes the threshold. Of N rows in random order about m * ln(N/m) are ever
  * pushed (700 of a million for m = 74), so a scan compares each score once and hardly ever enters.
- * For the same reason the compare is left to the compiler: it takes 1 % of the scan's time. */
+ */
 #ifndef FOVEA_INDEX_TOPK_H
 #define FOVEA_INDEX_TOPK_H
 

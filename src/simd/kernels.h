@@ -15,6 +15,17 @@ float dot_f32_avx2(const float *a, const float *b, size_t n);
 float dot_f16_c(const uint16_t *a, const float *b, size_t n);
 float dot_f16_avx2(const uint16_t *a, const float *b, size_t n);
 
+/* How far before its use the scan asks for a cache line, in bytes. On a Zen 5 server, 100,000 rows
+ * of 512 (half of them in the last cache): 49 GB/s without, 50 from 4 KiB, 57 from 8, 59 from 16;
+ * from memory 38, 40, 40, 38. */
+#define DOT_AHEAD 8192
+/* The same for the row before `left` more bytes of rows: nothing beyond them is asked for, so that
+ * a search among few candidates does not read their neighbours. */
+static inline size_t dot_ahead(size_t left)
+{
+    return left > DOT_AHEAD ? DOT_AHEAD : 0;
+}
+
 void dot_i8_c(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
               int32_t *out);
 void dot_i8_avx2(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,

@@ -50,6 +50,25 @@ static inline __m256i load_i8(const int8_t *p)
     return _mm256_loadu_si256((const __m256i *)p);
 }
 
+/* The products of one row in 8 sums. A row is read from end to end before the next: one stream at
+ * the speed of memory, where four rows at once were a third slower. */
+static inline __m256i row_i8(const int8_t *row, size_t ahead, const int8_t *q, size_t n)
+{
+    __m256i even = _mm256_setzero_si256(), odd = even; /* so that one need not wait for the other */
+    size_t i = 0;
+    for (; i + 64 <= n; i += 64) {
+        _mm_prefetch((const char *)row + ahead + i, _MM_HINT_T0);
+        __m256i a = load_i8(q + i), b = load_i8(q + i + 32);
+        even = madd_i8(even, load_i8(row + i), a, _mm256_abs_epi8(a));
+        odd = madd_i8(odd, load_i8(row + i + 32), b, _mm256_abs_epi8(b));
+    }
+    int32_t tail = 0;
+    for (; i < n; i++)
+        tail += row[i] * q[i];
+    return _mm256_add_epi32(_mm256_add_epi32(even, odd),
+                            _mm256_setr_epi32(tail, 0, 0, 0, 0, 0, 0, 0));
+}
+
 /* The sums of four accumulators, in order. */
 static inline __m128i sum4_i32(__m256i a, __m256i b, __m256i c, __m256i d)
 {
@@ -57,48 +76,18 @@ static inline __m128i sum4_i32(__m256i a, __m256i b, __m256i c, __m256i d)
     return _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
 }
 
-static inline int32_t tail_i8(const int8_t *row, const int8_t *q, size_t i, size_t n)
-{
-    int32_t s = 0;
-    for (; i < n; i++)
-        s += row[i] * q[i];
-    return s;
-}
-
-/* Four rows at a time: q and |q| are made once for the four. */
-static void dot4_i8(const int8_t *row, size_t stride, const int8_t *q, size_t n, int32_t out[4])
-{
-    __m256i s0 = _mm256_setzero_si256(), s1 = s0, s2 = s0, s3 = s0;
-    size_t i = 0;
-    for (; i + 32 <= n; i += 32) {
-        __m256i x = load_i8(q + i), abs_x = _mm256_abs_epi8(x);
-        s0 = madd_i8(s0, load_i8(row + i), x, abs_x);
-        s1 = madd_i8(s1, load_i8(row + stride + i), x, abs_x);
-        s2 = madd_i8(s2, load_i8(row + 2 * stride + i), x, abs_x);
-        s3 = madd_i8(s3, load_i8(row + 3 * stride + i), x, abs_x);
-    }
-    _mm_storeu_si128((__m128i *)out, sum4_i32(s0, s1, s2, s3));
-    for (size_t r = 0; r < 4 && i < n; r++)
-        out[r] += tail_i8(row + r * stride, q, i, n);
-}
-
-static int32_t dot1_i8(const int8_t *row, const int8_t *q, size_t n)
-{
-    __m256i s = _mm256_setzero_si256();
-    size_t i = 0;
-    for (; i + 32 <= n; i += 32) {
-        __m256i x = load_i8(q + i);
-        s = madd_i8(s, load_i8(row + i), x, _mm256_abs_epi8(x));
-    }
-    return _mm_cvtsi128_si32(sum4_i32(s, s, s, s)) + tail_i8(row, q, i, n);
-}
-
 void dot_i8_avx2(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
                  int32_t *out)
 {
     size_t r = 0;
-    for (; r + 4 <= n_rows; r += 4)
-        dot4_i8(rows + r * stride, stride, q, n, out + r);
-    for (; r < n_rows; r++)
-        out[r] = dot1_i8(rows + r * stride, q, n);
+    for (; r + 4 <= n_rows; r += 4, rows += 4 * stride) {
+        __m256i s[4];
+        for (size_t j = 0; j < 4; j++) /* upwards, which arguments of a call need not be */
+            s[j] = row_i8(rows + j * stride, dot_ahead((n_rows - r - j) * stride), q, n);
+        _mm_storeu_si128((__m128i *)(out + r), sum4_i32(s[0], s[1], s[2], s[3]));
+    }
+    for (; r < n_rows; r++, rows += stride) {
+        __m256i s = row_i8(rows, 0, q, n);
+        out[r] = _mm_cvtsi128_si32(sum4_i32(s, s, s, s));
+    }
 }
