@@ -11,9 +11,11 @@
 
 float dot_f32_c(const float *a, const float *b, size_t n);
 float dot_f32_avx2(const float *a, const float *b, size_t n);
+float dot_f32_neon(const float *a, const float *b, size_t n);
 
 float dot_f16_c(const uint16_t *a, const float *b, size_t n);
 float dot_f16_avx2(const uint16_t *a, const float *b, size_t n);
+float dot_f16_neon(const uint16_t *a, const float *b, size_t n);
 
 /* How far before its use the scan asks for a cache line, in bytes. On a Zen 5 server, 100,000 rows
  * of 512 (half of them in the last cache): 49 GB/s without, 50 from 4 KiB, 57 from 8, 59 from 16;
@@ -32,11 +34,17 @@ void dot_i8_avx2(const int8_t *rows, size_t stride, size_t n_rows, const int8_t 
                  int32_t *out);
 void dot_i8_avx512vnni(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
                        int32_t *out);
+void dot_i8_neon(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
+                 int32_t *out);
+void dot_i8_dotprod(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
+                    int32_t *out);
 
 void half_encode_c(const float *in, size_t n, uint16_t *out);
 void half_encode_avx2(const float *in, size_t n, uint16_t *out);
+void half_encode_neon(const float *in, size_t n, uint16_t *out);
 void half_decode_c(const uint16_t *in, size_t n, float *out);
 void half_decode_avx2(const uint16_t *in, size_t n, float *out);
+void half_decode_neon(const uint16_t *in, size_t n, float *out);
 
 void resample_h_c(const uint8_t *src, size_t src_stride, uint8_t *dst, size_t dst_stride,
                   size_t n_rows, const struct resample_taps *t);

@@ -103,9 +103,16 @@ void simd_init(struct simd *k, unsigned isa_set)
     }
 #elif defined(__aarch64__)
     if (isa_set & SIMD_NEON) {
+        k->dot_f32 = dot_f32_neon;
+        k->dot_f16 = dot_f16_neon;
+        k->dot_i8 = dot_i8_neon;
+        k->half_encode = half_encode_neon;
+        k->half_decode = half_decode_neon;
         k->resample_h = resample_h_neon;
         k->resample_v = resample_v_neon;
     }
+    if (isa_set & SIMD_DOTPROD)
+        k->dot_i8 = dot_i8_dotprod;
 #endif
 }
 

@@ -35,5 +35,10 @@ static void avx2_agrees_with_c(void)
     agrees(SIMD_AVX2);
 }
 
-static const struct tap_case cases[] = { CASE(avx2_agrees_with_c) };
+static void neon_agrees_with_c(void)
+{
+    agrees(SIMD_NEON);
+}
+
+static const struct tap_case cases[] = { CASE(avx2_agrees_with_c), CASE(neon_agrees_with_c) };
 TAP_MAIN(cases)
