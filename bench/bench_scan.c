@@ -1,6 +1,6 @@
 /* bench_scan - what a search costs, against what reading the same bytes costs.
  *
- *   bench_scan [--json] [--threads N] [ROWS...]        default: 100000 1000000
+ *   bench_scan [--json] [--threads N] [--dump FOLDER] [ROWS...]        default: 100000 1000000
  *
  * For each count of rows it writes a sidecar (512 values a row), maps it, and asks for the ten
  * nearest of texts, as the library does. `roof` is one thread summing the same mapped bytes with
@@ -84,6 +84,18 @@ static void bench_open(struct bench *b, size_t n_rows, unsigned n_threads)
     for (size_t i = 0; i < QUERIES; i++)
         synthetic_text(b->queries[i], DIM, SEED, i * (n_rows / QUERIES), false);
     if (n_threads > 1 && pool_create(&b->pool, n_threads - 1, 64, &err) != ERR_NONE)
+        die(&err);
+}
+
+static void dump(const struct bench *b, const char *folder)
+{
+    struct err err = { 0 };
+    char path[4096];
+    snprintf(path, sizeof path, "%s/vectors.f16", folder);
+    if (file_replace(path, b->f16, b->n_rows * DIM * sizeof *b->f16, &err) != ERR_NONE)
+        die(&err);
+    snprintf(path, sizeof path, "%s/queries.f32", folder);
+    if (file_replace(path, b->queries, sizeof b->queries, &err) != ERR_NONE)
         die(&err);
 }
 
@@ -211,6 +223,7 @@ static void print_head(unsigned n_threads, bool json)
 int main(int argc, char **argv)
 {
     unsigned n_threads = cpu_count();
+    const char *dump_to = NULL;
     bool json = false;
     int i = 1;
     for (; i < argc && argv[i][0] == '-'; i++)
@@ -218,8 +231,12 @@ int main(int argc, char **argv)
             json = true;
         else if (!strcmp(argv[i], "--threads") && i + 1 < argc)
             n_threads = (unsigned)strtoul(argv[++i], NULL, 10);
+        else if (!strcmp(argv[i], "--dump") && i + 1 < argc)
+            dump_to = argv[++i];
         else
-            return fprintf(stderr, "usage: bench_scan [--json] [--threads N] [ROWS...]\n"), 2;
+            return fprintf(stderr,
+                           "usage: bench_scan [--json] [--threads N] [--dump FOLDER] [ROWS...]\n"),
+                   2;
     static char *usual[] = { "100000", "1000000", NULL };
     char **rows = i < argc ? argv + i : usual;
     print_head(n_threads, json);
@@ -231,6 +248,8 @@ int main(int argc, char **argv)
                            INDEX_ROWS_MAX),
                    2;
         bench_open(&b, n, n_threads);
+        if (dump_to)
+            dump(&b, dump_to);
         struct result r = measure(&b);
         print_row(&b, &r, n_threads, json, p == rows);
         bench_close(&b);
