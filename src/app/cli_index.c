@@ -97,10 +97,12 @@ static void print_report(const struct library_report *r, const struct view *v)
     const struct {
         uint64_t n;
         const char *what;
-    } rows[] = { { r->n_added, "added" },     { r->n_duplicate, "copied or moved" },
-                 { r->n_changed, "changed" }, { r->n_unchanged, "unchanged" },
-                 { r->n_removed, "removed" }, { r->n_offline, "folders offline" },
-                 { r->n_failed, "failed" } };
+    } rows[] = {
+        { r->n_added, "added" },     { r->n_duplicate, "copied or moved" },
+        { r->n_changed, "changed" }, { r->n_unchanged, "unchanged" },
+        { r->n_removed, "removed" }, { r->n_offline, "folders offline" },
+        { r->n_failed, "failed" },   { r->n_failed_before, "failed before and unchanged" }
+    };
     printf("%s", r->cancelled ? "stopped; run again to go on: " : "");
     const char *sep = "";
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

@@ -75,6 +75,7 @@ static enum err_code print_all(const struct cli_call *call, const struct search 
         rc = print_json(call, r, err);
     else
         print_results(r);
+    fflush(stdout);
     if (cli_given(call, "timing"))
         fprintf(stderr,
                 "%zu of %zu photos in %.0f ms: open %.1f, query to vector %.1f, scan %.2f, paths "

@@ -31,12 +31,13 @@ struct library_progress {
     double elapsed_s; /* since work began */
 };
 
-/* What a run did; n_failed counts known failures that were not tried again too. */
+/* What a run did. */
 struct library_report {
     uint64_t n_added;     /* files with new content */
     uint64_t n_duplicate; /* new files whose content was known: copies, moves, renames */
     uint64_t n_changed;   /* known files with other content than before */
     uint64_t n_unchanged, n_removed, n_failed;
+    uint64_t n_failed_before; /* failed in an earlier run, unchanged since, so not tried again */
     uint64_t n_embedded; /* photos that the network was run on */
     uint64_t n_roots, n_offline;
     double scan_s, work_s, sidecar_s;

@@ -128,7 +128,7 @@ static enum err_code on_file(const struct scan_file *f, void *ctx, struct err *e
     }
     if (same && k->error &&
         !k->retry) { /* a photo that cannot be read is read again once it changes */
-        p->report->n_failed++;
+        p->report->n_failed_before++;
         tell_failure(p, k->path, k->error);
         return ERR_NONE;
     }
