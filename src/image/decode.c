@@ -9,14 +9,6 @@ struct image_decoder {
     struct image_helper *helper; /* NULL: JPEG only */
 };
 
-void image_clear(struct image *im)
-{
-    if (!im)
-        return;
-    free(im->px);
-    *im = (struct image){ 0 };
-}
-
 enum err_code image_decoder_create(struct image_decoder **out, const char *helper_path,
                                    struct err *err)
 {

@@ -3,7 +3,11 @@
  *
  * libjpeg's own interface rather than TurboJPEG, which is a layer over it: only a source manager of
  * our own tells "the data ended" from "the data is odd". Pillow refuses the first and lets the
- * second pass, TurboJPEG reports both as one warning. */
+ * second pass, TurboJPEG reports both as one warning.
+ *
+ * Measured equal between libjpeg-turbo 2.1.5 here and 3.1.4 in Pillow's wheel: every layout and
+ * quality, and all but 2 of 1,500 damaged files (a progressive scan missing, whose smoothing has
+ * changed; a second frame header cut short). */
 #include "image/jpeg.h"
 
 #include <setjmp.h>
@@ -13,6 +17,7 @@
 #include <jpeglib.h>
 
 #include "base/str.h"
+#include "image/pixels.h"
 
 /* A file of a few kB can ask for days of work by repeating scans over a huge image. Encoders write
  * about 10; 500 is what libjpeg-turbo allows its fuzzers. */
@@ -210,7 +215,7 @@ static void decode(struct jpeg *j, size_t n, const struct image_decode_opts *opt
     c->scale_num = 1;
     c->scale_denom = shrink(c, opts);
     jpeg_calc_output_dimensions(c);
-    j->px = malloc((size_t)c->output_width * c->output_height * 3);
+    j->px = image_pixels(c->output_width, c->output_height);
     j->cmyk = four ? malloc((size_t)c->output_width * 4) : NULL;
     if (!j->px || (four && !j->cmyk))
         fail(j, ERR_NOMEM, "no memory for the pixels");

@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "image/image.h"
+#include "image/pixels.h"
 
 /* A turn by 90 degrees reads rows and writes columns; in squares of this side both stay in the
  * nearest cache. */
@@ -51,7 +52,7 @@ enum err_code image_orient(struct image *im, int orientation, struct err *err)
     bool swaps = orientation >= 5;
     uint32_t w = swaps ? im->height_px : im->width_px;
     uint32_t h = swaps ? im->width_px : im->height_px;
-    uint8_t *px = malloc((size_t)w * h * 3);
+    uint8_t *px = image_pixels(w, h);
     if (!px)
         return err_set(err, ERR_NOMEM, "turning an image of %u x %u pixels", w, h);
     struct walk t = walk_of(orientation, w, h);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "image/pixels.h"
 #include "simd/simd.h"
 
 #define MAX_TAPS ((uint64_t)64 << 20) /* coefficients of one axis: 256 MiB, before they are had */
@@ -147,11 +148,10 @@ static enum err_code taps_init(struct taps *taps, const struct axis *a, enum ima
 static enum err_code new_image(struct image *im, uint32_t w, uint32_t h, struct err *err)
 {
     *im = (struct image){ NULL, w, h };
-    uint64_t n;
-    if (__builtin_mul_overflow((uint64_t)w, (uint64_t)h, &n) || n > IMAGE_MAX_PIXELS)
+    if ((uint64_t)w * h > IMAGE_MAX_PIXELS)
         return err_set(err, ERR_LIMIT, "scaled image of %u x %u pixels, the limit is %llu", w, h,
                        (unsigned long long)IMAGE_MAX_PIXELS);
-    im->px = malloc((size_t)n * 3);
+    im->px = image_pixels(w, h);
     return im->px ? ERR_NONE : err_set(err, ERR_NOMEM, "scaled image of %u x %u pixels", w, h);
 }
 

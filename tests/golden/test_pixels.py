@@ -4,6 +4,7 @@ Pillow's wheel carries a newer libjpeg-turbo than the system's; that they agree 
 tested here."""
 import io
 import itertools
+import os
 import subprocess
 
 import numpy as np
@@ -23,7 +24,7 @@ def tool(build):
     """tool('decode', path) runs pixels_tool and gives its output; failed ones raise with its words."""
     def run(*args, level=''):
         done = subprocess.run([build / 'tests/pixels_tool', *map(str, args)],
-                              env={'FOVEA_SIMD': level}, capture_output=True, timeout=120)
+                              env={**os.environ, 'FOVEA_SIMD': level}, capture_output=True, timeout=120)
         if done.returncode:
             raise ValueError(done.stderr.decode())
         return done.stdout

@@ -1,0 +1,10 @@
+/* pixels.h - memory for an image. Inside image/ only. */
+#ifndef FOVEA_IMAGE_PIXELS_H
+#define FOVEA_IMAGE_PIXELS_H
+
+#include <stdint.h>
+
+/* Room for [height_px, width_px, 3] bytes, not cleared; NULL when out of memory. For free(). */
+uint8_t *image_pixels(uint32_t width_px, uint32_t height_px);
+
+#endif
