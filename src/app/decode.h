@@ -23,8 +23,6 @@ struct decode_job {
     uint32_t width_px, height_px;
 };
 
-/* Decode by job->format. On success rgb holds the image. */
-enum err_code decode_run(struct decode_job *job, struct err *err);
 /* Refuse the size (ERR_LIMIT, ERR_INVALID for 0) or map rgb. Before anything is allocated for the
  * pixels. */
 enum err_code decode_begin(struct decode_job *job, uint64_t width_px, uint64_t height_px,
@@ -32,7 +30,18 @@ enum err_code decode_begin(struct decode_job *job, uint64_t width_px, uint64_t h
 void decode_end(struct decode_job *job); /* unmaps */
 
 /* The decoders. */
+enum err_code decode_avif(struct decode_job *job, struct err *err);
+enum err_code decode_heif(struct decode_job *job, struct err *err);
+enum err_code decode_jxl(struct decode_job *job, struct err *err);
+enum err_code decode_raw(struct decode_job *job, struct err *err);
+/* PNG, WebP, TIFF; JPEG where it is the preview of a raw file. */
 enum err_code decode_vips(struct decode_job *job, struct err *err);
+
+/* Write row y of job->rgb from RGB (n_bands 3) or RGBA (4), alpha as the contract says. */
+void decode_put_row(struct decode_job *job, uint32_t y, const uint8_t *from, int n_bands);
+/* Change job->rgb from the colours of an ICC profile to sRGB. A profile that is sRGB, broken or of
+ * another kind of colours changes nothing. */
+void decode_to_srgb(struct decode_job *job, const void *icc, size_t n);
 
 /* Once, before decode_sandbox(): load what will be needed, for no file can be opened later. */
 enum err_code decode_vips_init(struct err *err);

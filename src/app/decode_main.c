@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "app/decode_bmp.h"
+#include "app/decode_gif.h"
 #include "image/helper_proto.h"
 #include "sys/process.h"
 
@@ -44,6 +46,15 @@ void decode_end(struct decode_job *job)
     job->rgb = NULL;
 }
 
+void decode_put_row(struct decode_job *job, uint32_t y, const uint8_t *from, int n_bands)
+{
+    uint8_t *rgb = job->rgb + (size_t)y * job->width_px * 3;
+    bool over_black = n_bands == 4 && job->contract == IMAGE_VIEW;
+    for (uint32_t x = 0; x < job->width_px; x++, from += n_bands, rgb += 3)
+        for (int c = 0; c < 3; c++)
+            rgb[c] = over_black ? (uint8_t)((from[c] * from[3] + 127) / 255) : from[c];
+}
+
 static enum err_code decode_bmp(struct decode_job *job, struct err *err)
 {
     struct bmp b;
@@ -53,17 +64,27 @@ static enum err_code decode_bmp(struct decode_job *job, struct err *err)
     return rc == ERR_NONE ? decode_bmp_pixels(&b, job->rgb, err) : rc;
 }
 
-enum err_code decode_run(struct decode_job *job, struct err *err)
+static enum err_code decode_gif(struct decode_job *job, struct err *err)
+{
+    struct gif g;
+    enum err_code rc = decode_gif_open(&g, job->bytes, job->n, err);
+    if (rc == ERR_NONE)
+        rc = decode_begin(job, g.width_px, g.height_px, err);
+    return rc == ERR_NONE ? decode_gif_pixels(&g, job->contract == IMAGE_VIEW, job->rgb, err) : rc;
+}
+
+static enum err_code run(struct decode_job *job, struct err *err)
 {
     switch (job->format) {
     case IMAGE_BMP: return decode_bmp(job, err);
+    case IMAGE_GIF: return decode_gif(job, err);
+    case IMAGE_HEIC: return decode_heif(job, err);
+    case IMAGE_AVIF: return decode_avif(job, err);
+    case IMAGE_JXL: return decode_jxl(job, err);
+    case IMAGE_RAW: return decode_raw(job, err);
     case IMAGE_PNG:
     case IMAGE_WEBP:
-    case IMAGE_GIF:
-    case IMAGE_TIFF:
-    case IMAGE_HEIC:
-    case IMAGE_AVIF:
-    case IMAGE_JXL: return decode_vips(job, err);
+    case IMAGE_TIFF: return decode_vips(job, err);
     default:
         return err_set(err, ERR_UNSUPPORTED, "no decoder for %s", image_format_name(job->format));
     }
@@ -84,7 +105,7 @@ static void answer(const struct helper_request *q, const int fds[HELPER_N_FDS],
         rc = err_set(&err, ERR_NOMEM, "file of %zu bytes", job.n);
     } else {
         job.bytes = p;
-        rc = decode_run(&job, &err);
+        rc = run(&job, &err);
         munmap(p, job.n);
     }
     decode_end(&job);

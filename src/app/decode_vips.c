@@ -18,6 +18,9 @@ static enum err_code vips_failed(enum err_code code, struct err *err)
 
 enum err_code decode_vips_init(struct err *err)
 {
+    /* Where modules lie below its home; there are none. What they would load (ImageMagick, PDF,
+     * slides) must not be here at all, and took half of the start. */
+    setenv("VIPSHOME", "/nonexistent", 1);
     if (vips_init("fovea-decode"))
         return vips_failed(ERR_INTERNAL, err);
     vips_concurrency_set(1); /* the engine runs as many helpers as it wants cores used */
@@ -35,10 +38,8 @@ static int load(const struct decode_job *job, VipsImage **out)
     switch (job->format) {
     case IMAGE_PNG: return LOADER(vips_pngload_buffer);
     case IMAGE_WEBP: return LOADER(vips_webpload_buffer);
-    case IMAGE_GIF: return LOADER(vips_gifload_buffer);
-    case IMAGE_TIFF: return LOADER(vips_tiffload_buffer);
-    case IMAGE_JXL: return LOADER(vips_jxlload_buffer);
-    default: return LOADER(vips_heifload_buffer);
+    case IMAGE_JPEG: return LOADER(vips_jpegload_buffer);
+    default: return LOADER(vips_tiffload_buffer);
     }
 #undef LOADER
 }
@@ -116,6 +117,31 @@ static int to_view(VipsImage *in, VipsImage **out)
         im = t[1];
     }
     return vips_colourspace(im, out, VIPS_INTERPRETATION_sRGB, NULL);
+}
+
+static bool names_srgb(const void *icc, size_t n)
+{
+    static const char utf16[] = { 's', 0, 'R', 0, 'G', 0, 'B' };
+    return memmem(icc, n, "sRGB", 4) || memmem(icc, n, utf16, sizeof utf16);
+}
+
+/* In place: a transform of colours reads each strip before it is written. */
+void decode_to_srgb(struct decode_job *job, const void *icc, size_t n)
+{
+    VipsImage *out = NULL, *in;
+    if (names_srgb(icc, n))
+        return;
+    in = vips_image_new_from_memory(job->rgb, (size_t)job->width_px * job->height_px * 3,
+                                    (int)job->width_px, (int)job->height_px, 3, VIPS_FORMAT_UCHAR);
+    if (!in)
+        return;
+    in->Type = VIPS_INTERPRETATION_sRGB;
+    vips_image_set_blob_copy(in, VIPS_META_ICC_NAME, icc, n);
+    if (!vips_icc_transform(in, &out, "srgb", "embedded", TRUE, NULL) && out->Bands == 3)
+        (void)write_rows(job, out, NULL);
+    g_clear_object(&out);
+    g_object_unref(in);
+    vips_error_clear();
 }
 
 enum err_code decode_vips(struct decode_job *job, struct err *err)
