@@ -39,6 +39,8 @@ enum err_code decode_vips(struct decode_job *job, struct err *err);
 
 /* Write row y of job->rgb from RGB (n_bands 3) or RGBA (4), alpha as the contract says. */
 void decode_put_row(struct decode_job *job, uint32_t y, const uint8_t *from, int n_bands);
+/* Turn job->rgb by EXIF orientation; the sides may change places. ERR_NOMEM. */
+enum err_code decode_turn(struct decode_job *job, int orientation, struct err *err);
 /* Change job->rgb from the colours of an ICC profile to sRGB. A profile that is sRGB, broken or of
  * another kind of colours changes nothing. */
 void decode_to_srgb(struct decode_job *job, const void *icc, size_t n);

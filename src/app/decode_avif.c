@@ -2,8 +2,6 @@
 #include "app/decode.h"
 
 #include <avif/avif.h>
-#include <stdlib.h>
-#include <string.h>
 
 static enum err_code failed(avifResult result, struct err *err)
 {
@@ -26,53 +24,25 @@ static int orientation_of(const avifImage *im)
     return im->imir.mode ? then_left_right[angle] : then_top_down[angle];
 }
 
-/* px: [height, width, n_bands] of im, which is not turned yet. */
-static enum err_code convert(const avifImage *im, uint8_t *px, uint32_t n_bands, struct err *err)
-{
-    avifRGBImage rgb;
-    avifRGBImageSetDefaults(&rgb, im);
-    rgb.depth = 8;
-    rgb.format = n_bands == 4 ? AVIF_RGB_FORMAT_RGBA : AVIF_RGB_FORMAT_RGB;
-    rgb.pixels = px;
-    rgb.rowBytes = im->width * n_bands;
-    avifResult result = avifImageYUVToRGB(im, &rgb);
-    return result == AVIF_RESULT_OK ? ERR_NONE : failed(result, err);
-}
-
-/* Turn what job->rgb holds, [height, width, 3] before turning. */
-static enum err_code turn(struct decode_job *job, const avifImage *im, struct err *err)
-{
-    size_t n = (size_t)im->width * im->height * 3;
-    struct image turned = { malloc(n), im->width, im->height };
-    if (!turned.px)
-        return err_set(err, ERR_NOMEM, "%u x %u pixels", im->width, im->height);
-    memcpy(turned.px, job->rgb, n);
-    enum err_code rc = image_orient(&turned, orientation_of(im), err);
-    if (rc == ERR_NONE) {
-        memcpy(job->rgb, turned.px, n);
-        job->width_px = turned.width_px;
-        job->height_px = turned.height_px;
-    }
-    image_clear(&turned);
-    return rc;
-}
-
+/* Asked for RGB, libavif lays alpha over black: right for a view, and too much for the reference.
+ */
 static enum err_code write_image(struct decode_job *job, const avifImage *im, struct err *err)
 {
-    uint32_t n_bands = im->alphaPlane && job->contract == IMAGE_VIEW ? 4 : 3;
+    avifRGBImage rgb;
+    avifImage opaque = *im; /* borrows the planes */
+    opaque.alphaPlane = NULL;
     if (im->width != job->width_px || im->height != job->height_px)
         return err_set(err, ERR_INVALID, "broken AVIF: %u x %u pixels instead of %u x %u",
                        im->width, im->height, job->width_px, job->height_px);
-    if (n_bands == 3)
-        return convert(im, job->rgb, 3, err);
-    uint8_t *rgba = malloc((size_t)im->width * im->height * 4);
-    if (!rgba)
-        return err_set(err, ERR_NOMEM, "%u x %u pixels", im->width, im->height);
-    enum err_code rc = convert(im, rgba, 4, err);
-    for (uint32_t y = 0; rc == ERR_NONE && y < im->height; y++)
-        decode_put_row(job, y, rgba + (size_t)y * im->width * 4, 4);
-    free(rgba);
-    return rc;
+    avifRGBImageSetDefaults(&rgb, im);
+    rgb.depth = 8;
+    rgb.format = AVIF_RGB_FORMAT_RGB;
+    rgb.pixels = job->rgb;
+    rgb.rowBytes = im->width * 3;
+    if (job->contract == IMAGE_REFERENCE)
+        im = &opaque;
+    avifResult result = avifImageYUVToRGB(im, &rgb);
+    return result == AVIF_RESULT_OK ? ERR_NONE : failed(result, err);
 }
 
 static enum err_code decode_first(struct decode_job *job, avifDecoder *decoder, struct err *err)
@@ -87,7 +57,7 @@ static enum err_code decode_first(struct decode_job *job, avifDecoder *decoder, 
         return rc;
     if (im->icc.size)
         decode_to_srgb(job, im->icc.data, im->icc.size);
-    return orientation_of(im) == 1 ? ERR_NONE : turn(job, im, err);
+    return decode_turn(job, orientation_of(im), err);
 }
 
 enum err_code decode_avif(struct decode_job *job, struct err *err)

@@ -56,12 +56,10 @@ static enum err_code read_masks(struct bmp *b, uint32_t header_bytes, size_t *pa
     return ERR_NONE;
 }
 
-/* Indices that the palette does not name are greys of their own number, as in Pillow. */
+/* Indices that the palette does not name are black. */
 static enum err_code read_palette(struct bmp *b, size_t at, unsigned entry_bytes, uint32_t n,
                                   struct err *err)
 {
-    for (int i = 0; i < 256; i++)
-        memset(b->palette[i], i, 3);
     if (!n)
         n = 1u << b->bits;
     if (n > 65536)

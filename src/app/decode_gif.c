@@ -15,7 +15,7 @@ static enum err_code cut_short(struct err *err)
     return err_set(err, ERR_INVALID, "image file is truncated");
 }
 
-/* Indices that no palette names are greys of their own number. */
+/* Indices that it does not name are black. */
 static bool read_palette(struct gif *g, size_t *at, unsigned flags)
 {
     size_t n = (size_t)2 << (flags & 7);
@@ -23,8 +23,7 @@ static bool read_palette(struct gif *g, size_t *at, unsigned flags)
         return true;
     if (g->n - *at < n * 3)
         return false;
-    for (size_t i = 0; i < 256; i++)
-        memset(g->palette[i], (int)i, 3);
+    memset(g->palette, 0, sizeof g->palette);
     memcpy(g->palette, g->bytes + *at, n * 3);
     *at += n * 3;
     return true;
@@ -82,7 +81,7 @@ enum err_code decode_gif_open(struct gif *g, const uint8_t *bytes, size_t n, str
                        .width_px = le16(bytes + 6),
                        .height_px = le16(bytes + 8),
                        .transparent = -1 };
-    for (size_t i = 0; i < 256; i++)
+    for (size_t i = 0; i < 256; i++) /* without any palette: greys */
         memset(g->palette[i], (int)i, 3);
     size_t at = 13;
     if (!read_palette(g, &at, bytes[10]))

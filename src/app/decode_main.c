@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -53,6 +54,26 @@ void decode_put_row(struct decode_job *job, uint32_t y, const uint8_t *from, int
     for (uint32_t x = 0; x < job->width_px; x++, from += n_bands, rgb += 3)
         for (int c = 0; c < 3; c++)
             rgb[c] = over_black ? (uint8_t)((from[c] * from[3] + 127) / 255) : from[c];
+}
+
+enum err_code decode_turn(struct decode_job *job, int orientation, struct err *err)
+{
+    size_t n = (size_t)job->width_px * job->height_px * 3;
+    struct image im = { NULL, job->width_px, job->height_px };
+    if (orientation < 2 || orientation > 8)
+        return ERR_NONE;
+    im.px = malloc(n);
+    if (!im.px)
+        return err_set(err, ERR_NOMEM, "%u x %u pixels", im.width_px, im.height_px);
+    memcpy(im.px, job->rgb, n);
+    enum err_code rc = image_orient(&im, orientation, err);
+    if (rc == ERR_NONE) {
+        memcpy(job->rgb, im.px, n);
+        job->width_px = im.width_px;
+        job->height_px = im.height_px;
+    }
+    image_clear(&im);
+    return rc;
 }
 
 static enum err_code decode_bmp(struct decode_job *job, struct err *err)

@@ -44,47 +44,85 @@ static int load(const struct decode_job *job, VipsImage **out)
 #undef LOADER
 }
 
-/* Pillow's Convert.c, cmyk2rgb. */
-static uint8_t cmyk_to_rgb(unsigned ink, unsigned black)
+/* Pillow's cmyk2rgb: each ink's absence, darkened by black, rounded. */
+static uint8_t without_ink(unsigned ink, unsigned black)
 {
     unsigned t = ink * (255 - black) + 128;
-    unsigned v = (t + (t >> 8)) >> 8;
-    return (uint8_t)(255 - black - v);
+    return (uint8_t)(255 - black - ((t + (t >> 8)) >> 8));
 }
 
-/* One row of 8-bit samples as Pillow's convert("RGB"). */
-static void row_u8(const uint8_t *p, uint8_t *rgb, int n, int bands, bool cmyk)
+static void put_grey(uint8_t *rgb, double v)
 {
-    for (int i = 0; i < n; i++, p += bands, rgb += 3) {
-        if (cmyk)
-            for (int c = 0; c < 3; c++)
-                rgb[c] = cmyk_to_rgb(p[c], p[3]);
-        else
-            for (int c = 0; c < 3; c++)
-                rgb[c] = p[bands >= 3 ? c : 0];
+    rgb[0] = rgb[1] = rgb[2] = v <= 0 ? 0 : v >= 255 ? 255 : (uint8_t)v;
+}
+
+/* How Pillow's convert("RGB") sees the samples of an image. */
+enum kind { KIND_U8, KIND_U16, KIND_U16_GREY, KIND_I32, KIND_U32, KIND_F32, KIND_UNKNOWN };
+
+/* Grey of 16 bits without alpha is Pillow's mode I;16, which is clipped at 255, as are I and F.
+ * libvips makes alpha of a PNG's transparent grey, so ask the file: byte 25 is the colour type. */
+static enum kind kind_of(const struct decode_job *job, const VipsImage *im)
+{
+    bool is_grey = im->Bands == 1 || (job->format == IMAGE_PNG && job->bytes[25] == 0);
+    switch (im->BandFmt) {
+    case VIPS_FORMAT_UCHAR: return KIND_U8;
+    case VIPS_FORMAT_USHORT: return is_grey ? KIND_U16_GREY : KIND_U16;
+    case VIPS_FORMAT_INT: return is_grey ? KIND_I32 : KIND_UNKNOWN;
+    case VIPS_FORMAT_UINT: return is_grey ? KIND_U32 : KIND_UNKNOWN;
+    case VIPS_FORMAT_FLOAT: return is_grey ? KIND_F32 : KIND_UNKNOWN;
+    default: return KIND_UNKNOWN;
     }
 }
 
-/* 16-bit samples: colours lose their low byte, but a lone grey is Pillow's mode I;16, which is
- * clipped. */
-static void row_u16(const uint16_t *p, uint8_t *rgb, int n, int bands)
+/* Sample i of a row, of colours as 8 bits. */
+static unsigned sample_u8(const void *row, enum kind kind, size_t i)
 {
-    for (int i = 0; i < n; i++, p += bands, rgb += 3)
-        for (int c = 0; c < 3; c++)
-            rgb[c] = bands == 1 ? (uint8_t)(p[0] < 255 ? p[0] : 255)
-                                : (uint8_t)(p[bands >= 3 ? c : 0] >> 8);
+    return kind == KIND_U8 ? ((const uint8_t *)row)[i] : ((const uint16_t *)row)[i] >> 8;
 }
 
-static void write_row(const VipsImage *im, const VipsPel *p, uint8_t *rgb)
+static void write_colours(const VipsImage *im, enum kind kind, const void *row, uint8_t *rgb)
 {
-    if (im->BandFmt == VIPS_FORMAT_USHORT)
-        row_u16((const uint16_t *)(const void *)p, rgb, im->Xsize, im->Bands);
-    else
-        row_u8(p, rgb, im->Xsize, im->Bands, im->Type == VIPS_INTERPRETATION_CMYK);
+    bool is_cmyk = im->Type == VIPS_INTERPRETATION_CMYK && im->Bands >= 4;
+    size_t i = 0;
+    for (int x = 0; x < im->Xsize; x++, rgb += 3, i += (size_t)im->Bands)
+        for (unsigned c = 0; c < 3; c++) {
+            unsigned v = sample_u8(row, kind, i + (im->Bands >= 3 ? c : 0));
+            rgb[c] = is_cmyk ? without_ink(v, sample_u8(row, kind, i + 3)) : (uint8_t)v;
+        }
+}
+
+static void write_row(const VipsImage *im, enum kind kind, const void *row, uint8_t *rgb)
+{
+    int n = im->Xsize, step = im->Bands;
+    switch (kind) {
+    case KIND_U8:
+    case KIND_U16: write_colours(im, kind, row, rgb); break;
+    case KIND_U16_GREY:
+        for (int x = 0; x < n; x++)
+            put_grey(rgb + x * 3, ((const uint16_t *)row)[x * step]);
+        break;
+    case KIND_I32:
+        for (int x = 0; x < n; x++)
+            put_grey(rgb + x * 3, ((const int32_t *)row)[x]);
+        break;
+    case KIND_U32:
+        for (int x = 0; x < n; x++)
+            put_grey(rgb + x * 3, ((const uint32_t *)row)[x]);
+        break;
+    case KIND_F32:
+        for (int x = 0; x < n; x++)
+            put_grey(rgb + x * 3, (double)((const float *)row)[x]);
+        break;
+    case KIND_UNKNOWN: break; /* refused before */
+    }
 }
 
 static enum err_code write_rows(struct decode_job *job, VipsImage *im, struct err *err)
 {
+    enum kind kind = kind_of(job, im);
+    if (kind == KIND_UNKNOWN)
+        return err_set(err, ERR_UNSUPPORTED, "%d samples of %s a pixel", im->Bands,
+                       vips_enum_nick(VIPS_TYPE_BAND_FORMAT, im->BandFmt));
     VipsRegion *region = vips_region_new(im);
     enum err_code rc = ERR_NONE;
     for (int y = 0; y < im->Ysize; y += STRIP_ROWS) {
@@ -94,7 +132,7 @@ static enum err_code write_rows(struct decode_job *job, VipsImage *im, struct er
             break;
         }
         for (int i = 0; i < r.height; i++)
-            write_row(im, VIPS_REGION_ADDR(region, 0, y + i),
+            write_row(im, kind, VIPS_REGION_ADDR(region, 0, y + i),
                       job->rgb + (size_t)(y + i) * job->width_px * 3);
     }
     g_object_unref(region);
@@ -104,7 +142,7 @@ static enum err_code write_rows(struct decode_job *job, VipsImage *im, struct er
 /* Upright is the engine's business or was the loader's; here: colours to sRGB, alpha over black. */
 static int to_view(VipsImage *in, VipsImage **out)
 {
-    VipsImage **t = (VipsImage **)vips_object_local_array(VIPS_OBJECT(in), 2);
+    VipsImage **t = (VipsImage **)vips_object_local_array(VIPS_OBJECT(in), 3);
     VipsImage *im = in;
     if (vips_image_get_typeof(im, VIPS_META_ICC_NAME)) {
         if (!vips_icc_transform(im, &t[0], "srgb", "embedded", TRUE, NULL))
@@ -116,7 +154,9 @@ static int to_view(VipsImage *in, VipsImage **out)
             return -1;
         im = t[1];
     }
-    return vips_colourspace(im, out, VIPS_INTERPRETATION_sRGB, NULL);
+    if (vips_colourspace(im, &t[2], VIPS_INTERPRETATION_sRGB, NULL))
+        return -1;
+    return vips_cast(t[2], out, VIPS_FORMAT_UCHAR, NULL);
 }
 
 static bool names_srgb(const void *icc, size_t n)
@@ -165,6 +205,9 @@ enum err_code decode_vips(struct decode_job *job, struct err *err)
         im = view;
     }
     rc = write_rows(job, im, err);
+    /* Pillow turns TIFF, and no other format, as it loads. */
+    if (rc == ERR_NONE && job->format == IMAGE_TIFF && job->contract == IMAGE_REFERENCE)
+        rc = decode_turn(job, vips_image_get_orientation(loaded), err);
 out:
     g_clear_object(&view);
     g_clear_object(&loaded);
