@@ -130,8 +130,9 @@ static void answer(const struct helper_request *q, const int fds[HELPER_N_FDS],
         munmap(p, job.n);
     }
     decode_end(&job);
-    *reply =
-        (struct helper_reply){ .code = rc, .width_px = job.width_px, .height_px = job.height_px };
+    *reply = (struct helper_reply){
+        .code = rc, .number = q->number, .width_px = job.width_px, .height_px = job.height_px
+    };
     snprintf(reply->msg, sizeof reply->msg, "%.*s", (int)sizeof reply->msg - 1, err.msg);
 }
 
@@ -170,26 +171,31 @@ static enum err_code get_ready(struct err *err)
     return decode_sandbox(err);
 }
 
-int main(void)
+static void serve(void)
 {
-    struct err err = { 0 };
-    const struct helper_hello hello = { .magic = HELPER_MAGIC };
     struct helper_request q;
     int fds[HELPER_N_FDS];
-    if (get_ready(&err) != ERR_NONE) {
-        fprintf(stderr, "fovea-decode: %s\n", err.msg);
-        return 1;
-    }
-    if (process_send(STDIN_FILENO, &hello, sizeof hello, NULL, 0, &err) != ERR_NONE)
-        return 2; /* started by hand */
-    while (process_recv(STDIN_FILENO, &q, sizeof q, fds, HELPER_N_FDS, -1, &err) == ERR_NONE) {
+    while (process_recv(STDIN_FILENO, &q, sizeof q, fds, HELPER_N_FDS, -1, NULL) == ERR_NONE) {
         struct helper_reply reply;
         decode_limit_cpu(q.cpu_s);
         answer(&q, fds, &reply);
         for (int i = 0; i < HELPER_N_FDS; i++)
             close(fds[i]);
-        if (process_send(STDIN_FILENO, &reply, sizeof reply, NULL, 0, &err) != ERR_NONE)
-            break;
+        if (process_send(STDIN_FILENO, &reply, sizeof reply, NULL, 0, NULL) != ERR_NONE)
+            return;
     }
+}
+
+int main(void)
+{
+    struct err err = { 0 };
+    struct helper_hello hello = { .magic = HELPER_MAGIC, .code = get_ready(&err) };
+    snprintf(hello.msg, sizeof hello.msg, "%.*s", (int)sizeof hello.msg - 1, err.msg);
+    if (process_send(STDIN_FILENO, &hello, sizeof hello, NULL, 0, NULL) != ERR_NONE) {
+        fprintf(stderr, "fovea-decode is started by fovea and of no use alone\n");
+        return 2;
+    }
+    if (hello.code == ERR_NONE)
+        serve();
     _exit(0); /* atexit handlers of 100 libraries have nothing to save */
 }

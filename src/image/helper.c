@@ -26,6 +26,7 @@
 struct helper {
     struct process process; /* whose thread holds it: the one that set is_busy */
     bool is_busy;
+    uint32_t n_asked;
     int64_t idle_since_ns;
 };
 
@@ -185,12 +186,16 @@ static enum err_code start(const struct image_helper *h, struct helper *w, struc
     if (rc != ERR_NONE)
         return rc;
     rc = process_recv(w->process.fd, &hello, sizeof hello, NULL, 0, START_TIMEOUT_MS, &why);
-    if (rc == ERR_NONE && hello.magic == HELPER_MAGIC)
+    if (rc == ERR_NONE && hello.magic == HELPER_MAGIC && hello.code == ERR_NONE)
         return ERR_NONE;
     process_kill(&w->process, &status);
     if (rc == ERR_IO)
         return err_set(err, ERR_INTERNAL, "%s: %s as it started", h->path,
                        process_describe(status, how));
+    if (rc == ERR_LIMIT)
+        return err_set(err, ERR_INTERNAL, "%s: not ready within %d ms", h->path, START_TIMEOUT_MS);
+    if (rc == ERR_NONE && hello.magic == HELPER_MAGIC)
+        return err_set(err, ERR_INTERNAL, "%s: %.*s", h->path, (int)sizeof hello.msg, hello.msg);
     return err_set(err, ERR_INTERNAL, "%s: is not the decode helper of this version", h->path);
 }
 
@@ -213,7 +218,8 @@ static enum err_code explain_silence(const struct image_helper *h, struct helper
 
 static bool keeps_limits(const struct helper_reply *r, uint64_t max_pixels)
 {
-    return r->width_px && r->height_px && (uint64_t)r->width_px * r->height_px <= max_pixels;
+    return r->code != ERR_NONE ||
+           (r->width_px && r->height_px && (uint64_t)r->width_px * r->height_px <= max_pixels);
 }
 
 static enum err_code take_pixels(const struct helper_reply *r, int fd, struct image *out,
@@ -257,10 +263,10 @@ static enum err_code exchange(const struct image_helper *h, struct helper *w,
         rc = process_recv(w->process.fd, &reply, sizeof reply, NULL, 0, h->timeout_ms, &why);
     if (rc != ERR_NONE)
         return explain_silence(h, w, format, rc, err);
+    if (reply.number != q->number || !keeps_limits(&reply, q->max_pixels))
+        return explain_silence(h, w, format, ERR_INVALID, err);
     if (reply.code != ERR_NONE)
         return refusal(format, &reply, err);
-    if (!keeps_limits(&reply, q->max_pixels))
-        return explain_silence(h, w, format, ERR_INVALID, err);
     return take_pixels(&reply, fds[HELPER_FD_OUT], out, err);
 }
 
@@ -290,6 +296,7 @@ enum err_code image_helper_decode(struct image_helper *h, enum image_format form
         .cpu_s = (uint32_t)(h->timeout_ms / 1000 + 1) * CPU_S_PER_TIMEOUT_S,
     };
     struct helper *w = acquire(h);
+    request.number = ++w->n_asked;
     if (runs(w) && died_idle(w))
         process_kill(&w->process, NULL);
     enum err_code rc = runs(w) ? ERR_NONE : start(h, w, err);

@@ -14,8 +14,11 @@
 
 #define HELPER_MAGIC 0x666f7601u /* the last byte counts changes of these structs */
 
+/* A helper that cannot work says why and ends. */
 struct helper_hello {
     uint32_t magic;
+    int32_t code;  /* enum err_code */
+    char msg[248]; /* NUL-terminated, when code is not ERR_NONE */
 };
 
 enum helper_fd {
@@ -30,13 +33,14 @@ struct helper_request {
     uint32_t format;   /* enum image_format */
     uint32_t contract; /* enum image_contract */
     uint32_t cpu_s;    /* processor seconds after which the kernel ends the helper */
-    uint32_t reserved; /* 0 */
+    uint32_t number;   /* of this request; comes back */
 };
 
 struct helper_reply {
     int32_t code; /* enum err_code; the sizes count when it is ERR_NONE, msg otherwise */
+    uint32_t number;
     uint32_t width_px, height_px;
-    char msg[244]; /* NUL-terminated */
+    char msg[240]; /* NUL-terminated */
 };
 
 #endif
