@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "app/decode_bmp.h"
@@ -121,8 +122,10 @@ static void answer(const struct helper_request *q, const int fds[HELPER_N_FDS],
                               .contract = (enum image_contract)q->contract,
                               .max_pixels = q->max_pixels,
                               .out_fd = fds[HELPER_FD_OUT] };
-    void *p = mmap(NULL, job.n, PROT_READ, MAP_SHARED, fds[HELPER_FD_IN], 0);
-    if (p == MAP_FAILED) {
+    void *p = job.n ? mmap(NULL, job.n, PROT_READ, MAP_SHARED, fds[HELPER_FD_IN], 0) : NULL;
+    if (!p) {
+        rc = err_set(&err, ERR_INVALID, "empty file");
+    } else if (p == MAP_FAILED) {
         rc = err_set(&err, ERR_NOMEM, "file of %zu bytes", job.n);
     } else {
         job.bytes = p;
@@ -188,14 +191,16 @@ static void serve(void)
 
 int main(void)
 {
-    struct err err = { 0 };
-    struct helper_hello hello = { .magic = HELPER_MAGIC, .code = get_ready(&err) };
-    snprintf(hello.msg, sizeof hello.msg, "%.*s", (int)sizeof hello.msg - 1, err.msg);
-    if (process_send(STDIN_FILENO, &hello, sizeof hello, NULL, 0, NULL) != ERR_NONE) {
+    struct stat st;
+    if (fstat(STDIN_FILENO, &st) || !S_ISSOCK(st.st_mode)) {
         fprintf(stderr, "fovea-decode is started by fovea and of no use alone\n");
         return 2;
     }
-    if (hello.code == ERR_NONE)
+    struct err err = { 0 };
+    struct helper_hello hello = { .magic = HELPER_MAGIC, .code = get_ready(&err) };
+    snprintf(hello.msg, sizeof hello.msg, "%.*s", (int)sizeof hello.msg - 1, err.msg);
+    if (process_send(STDIN_FILENO, &hello, sizeof hello, NULL, 0, NULL) == ERR_NONE &&
+        hello.code == ERR_NONE)
         serve();
     _exit(0); /* atexit handlers of 100 libraries have nothing to save */
 }

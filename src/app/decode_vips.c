@@ -7,12 +7,13 @@
 
 #define STRIP_ROWS 64
 
+/* Its first line says which loader met what. */
 static enum err_code vips_failed(enum err_code code, struct err *err)
 {
-    char *text = vips_error_buffer_copy();
+    const char *text = vips_error_buffer();
     size_t n = strcspn(text, "\n");
-    err_set(err, code, "%.*s", (int)n, text);
-    g_free(text);
+    err_set(err, code, "%.*s", n ? (int)n : 11, n ? text : "broken file");
+    vips_error_clear();
     return code;
 }
 
