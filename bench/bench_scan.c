@@ -109,7 +109,7 @@ static void bench_close(struct bench *b)
 typedef uint64_t lanes __attribute__((vector_size(64)));
 
 /* One sum a cache line, in the widest registers that the CPU has. */
-__attribute__((target_clones("avx512f", "avx2", "default"), noinline)) static uint64_t stream_sum(
+__attribute__((target_clones("avx512f", "avx2", "default"))) static uint64_t stream_sum(
     const lanes *p, size_t n)
 {
     lanes a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
@@ -148,7 +148,7 @@ static double time_search(struct bench *b, size_t first, size_t n, index_fetch_f
 
 static void keep_least(double *best, double ms)
 {
-    if (!*best || ms < *best)
+    if (*best == 0 || ms < *best)
         *best = ms;
 }
 
