@@ -38,7 +38,7 @@ struct library_report {
     uint64_t n_changed;   /* known files with other content than before */
     uint64_t n_unchanged, n_removed, n_failed;
     uint64_t n_failed_before; /* failed in an earlier run, unchanged since, so not tried again */
-    uint64_t n_embedded; /* photos that the network was run on */
+    uint64_t n_embedded;      /* photos that the network was run on */
     uint64_t n_roots, n_offline;
     double scan_s, work_s, sidecar_s;
     /* Busy seconds summed over the workers, so that a stage's rate can be told. */

@@ -302,6 +302,13 @@ def start(library_run, build, environment, models, *args):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
+def wait_until(true, timeout_s=60):
+    end = time.monotonic() + timeout_s
+    while not true():
+        assert time.monotonic() < end, 'it did not come'
+        time.sleep(0.05)
+
+
 def test_one_writer_and_readers_beside_it(library, pictures, build, environment, models, fake_model):
     pictures('first.jpg', 99)
     library('index', pictures.folder)
@@ -310,7 +317,7 @@ def test_one_writer_and_readers_beside_it(library, pictures, build, environment,
     fake_model('slow', delay_ms=700)
     slow = start(library, build, environment, models, 'index', '--model', 'slow', '-j1', pictures.folder)
     try:
-        time.sleep(0.7)
+        wait_until(lambda: any(s['model'] == 'slow' and s['vectors'] >= 8 for s in status(library)['spaces']))
         second = library('index')
         assert second.status == 1 and f'process {slow.pid}' in second.err
         assert found(library('search', '--json', 'red')) == ['first.jpg']
