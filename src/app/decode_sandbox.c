@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #define MAX_ADDRESS_SPACE ((rlim_t)8 << 30) /* 400 megapixels as 16-bit RGB, thrice */
 
@@ -32,7 +33,6 @@ static const int allowed[] = {
     SCMP_SYS(close),
     SCMP_SYS(fstat),
     SCMP_SYS(lseek),
-    SCMP_SYS(fcntl),
     /* threads */
     SCMP_SYS(futex),
     SCMP_SYS(set_robust_list),
@@ -47,40 +47,46 @@ static const int allowed[] = {
     SCMP_SYS(rt_sigprocmask),
     SCMP_SYS(rt_sigreturn),
     SCMP_SYS(membarrier),
-    /* about oneself: abort() signals its own thread */
+    SCMP_SYS(restart_syscall),
+    /* about itself, and the time */
     SCMP_SYS(getpid),
-    SCMP_SYS(tgkill),
     SCMP_SYS(getrandom),
+    SCMP_SYS(getrusage),
     SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_nanosleep),
     SCMP_SYS(nanosleep),
     SCMP_SYS(gettimeofday),
-    SCMP_SYS(getrusage),
-    SCMP_SYS(setrlimit),
-    SCMP_SYS(getrlimit),
-    SCMP_SYS(restart_syscall),
 };
 
-/* tgkill reaches only this process: pids of others are denied by their number. */
+/* Calls that are harmless with some arguments only. */
+static int add_conditional_rules(scmp_filter_ctx f)
+{
+    const struct scmp_arg_cmp no_exec = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+                              thread = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD),
+                              own_pid = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()),
+                              self = SCMP_A0(SCMP_CMP_EQ, 0),
+                              cpu = SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU);
+    int e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, no_exec);
+    if (!e)
+        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, no_exec);
+    if (!e) /* abort() */
+        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, own_pid);
+    if (!e) /* setrlimit() in glibc */
+        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 2, self, cpu);
+    if (!e)
+        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, thread);
+    /* Its flags lie in memory, where a filter cannot look; glibc then falls back to clone. */
+    if (!e)
+        e = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    return e;
+}
+
 static int add_rules(scmp_filter_ctx f)
 {
     int e = 0;
     for (size_t i = 0; !e && i < sizeof allowed / sizeof *allowed; i++)
         e = seccomp_rule_add(f, SCMP_ACT_ALLOW, allowed[i], 0);
-    /* No memory that is both written and run. */
-    if (!e)
-        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1,
-                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (!e)
-        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1,
-                             SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
-    if (!e)
-        e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                             SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD));
-    /* Its flags lie in memory, where a filter cannot look; glibc then falls back to clone. */
-    if (!e)
-        e = seccomp_rule_add(f, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-    return e;
+    return e ? e : add_conditional_rules(f);
 }
 
 static enum err_code deny_calls(struct err *err)

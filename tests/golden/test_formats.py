@@ -115,7 +115,8 @@ def png(a, bits, colour, interlace, plte=b'', trns=b''):
         return struct.pack('>I', len(data)) + name + data + struct.pack('>I', zlib.crc32(name + data))
     passes = [a[y0::dy, x0::dx] for x0, y0, dx, dy in ADAM7] if interlace else [a]
     raw = b''.join(b'\0' + packed(row, bits) for p in passes if p.size for row in p)
-    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', a.shape[1], a.shape[0], bits, colour, 0, 0, interlace))
+    header = struct.pack('>IIBBBBB', a.shape[1], a.shape[0], bits, colour, 0, 0, interlace)
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header)
             + (chunk(b'PLTE', plte) if plte else b'') + (chunk(b'tRNS', trns) if trns else b'')
             + chunk(b'IDAT', zlib.compress(raw)) + chunk(b'IEND', b''))
 
@@ -158,7 +159,8 @@ def bmp(w, h, bits, compression, data, palette=b'', masks=(), top_down=False, he
     if header == 12:
         head = struct.pack('<IHHHH', 12, w, h, 1, bits)
     else:
-        head = struct.pack('<IiiHHIIiiII', header, w, -h if top_down else h, 1, bits, compression, len(data), 0, 0, n_colours, 0)
+        head = struct.pack('<IiiHHIIiiII', header, w, -h if top_down else h, 1, bits, compression, len(data),
+                           0, 0, n_colours, 0)
         head += extra.ljust(header - 40, b'\0') if header > 40 else extra[:12]
     at = 14 + len(head) + len(palette)
     return b'BM' + struct.pack('<IHHI', at + len(data), 0, 0, at) + head + palette + data
@@ -196,17 +198,20 @@ def bmps():
                 colours = rng.integers(0, 256, 4 << bits).astype('u1').tobytes()
                 rows = bmp_rows(rng.integers(0, 1 << bits, (h, w)), bits)
                 yield f'{bits} bits {w} {down}', bmp(w, h, bits, 0, rows, colours, top_down=down)
-                yield f'{bits} bits, short palette {w} {down}', bmp(w, h, bits, 0, rows, colours[:2 << bits], top_down=down, n_colours=1 << bits >> 1)
+                yield f'{bits} bits, short palette {w} {down}', bmp(w, h, bits, 0, rows, colours[:2 << bits],
+                                                                    top_down=down, n_colours=1 << bits >> 1)
             for bits in (16, 24, 32):
                 rows = bmp_rows(rng.integers(0, 256, (h, w * bits // 8)), 8)
                 for header in (40, 108, 124):
                     yield f'{bits} bits {header} {w} {down}', bmp(w, h, bits, 0, rows, top_down=down, header=header)
                     for masks in MASKS[bits]:
                         if header > 40 or masks[-1] in (0, 0x1f, 0xff):
-                            yield f'{bits} bits {masks} {header} {w} {down}', bmp(w, h, bits, 3, rows, masks=masks, top_down=down, header=header)
+                            yield f'{bits} bits {masks} {header} {w} {down}', bmp(
+                                w, h, bits, 3, rows, masks=masks, top_down=down, header=header)
         for bits in (4, 8):
             colours = rng.integers(0, 256, 4 << bits).astype('u1').tobytes()
-            yield f'run lengths {bits} {w}', bmp(w, h, bits, 3 - bits // 4, rle(rng.integers(0, 3, (h, w)), bits), colours)
+            runs = rle(rng.integers(0, 3, (h, w)), bits)
+            yield f'run lengths {bits} {w}', bmp(w, h, bits, 3 - bits // 4, runs, colours)
         for bits in (1, 4, 8):
             rows = bmp_rows(rng.integers(0, 1 << bits, (h, w)), bits)
             yield f'OS/2 {bits} {w}', bmp(w, h, bits, 0, rows, rng.integers(0, 256, 3 << bits).astype('u1').tobytes(), header=12)
@@ -276,7 +281,8 @@ def tiff_chunks(a, bits, tile, endian, rows_per_strip, predictor):
             yield b''.join(packed(row, bits, endian) for row in part)
 
 
-def tiff(a, bits, photometric, deflate=False, tile=0, endian='<', planar=1, predictor=1, rows_per_strip=0, dtype='u', **tags):
+def tiff(a, bits, photometric, deflate=False, tile=0, endian='<', planar=1, predictor=1, rows_per_strip=0,
+         dtype='u', **tags):
     """tags: t338=[2] adds tag 338. Offsets are all known once the sizes are: two passes."""
     h, w, n = a.shape
     if bits == 32:
@@ -316,7 +322,8 @@ def tiffs():
             for bits in (1, 2, 4, 8):
                 for photometric in (0, 1):  # 0: white is zero
                     yield f'grey {bits} {photometric} {how} {w}', tiff(noise(bits, 1), bits, photometric, **how)
-                yield f'palette {bits} {how} {w}', tiff(noise(bits, 1), bits, 3, t320=rng.integers(0, 65536, 3 << bits).tolist(), **how)
+                colours = rng.integers(0, 65536, 3 << bits).tolist()
+                yield f'palette {bits} {how} {w}', tiff(noise(bits, 1), bits, 3, t320=colours, **how)
             yield f'grey 16 {how} {w}', tiff(noise(16, 1), 16, 1, **how)
             for bits in (8, 16):
                 yield f'RGB {bits} {how} {w}', tiff(noise(bits, 3), bits, 2, **how)
@@ -337,7 +344,10 @@ def tiffs():
             yield f'orientation {o} {w}', tiff(noise(8, 3), 8, 2, t274=[o])
         for compression in ('raw', 'tiff_lzw', 'tiff_adobe_deflate', 'packbits'):
             for mode in ('1', 'L', 'LA', 'P', 'RGB', 'RGBA', 'CMYK', 'I;16', 'I', 'F'):
-                im = Image.fromarray(photo(rng, w, h)[..., 0].astype(np.uint16) * 200) if mode == 'I;16' else picture(rng, w, h).convert(mode)
+                if mode == 'I;16':
+                    im = Image.fromarray(photo(rng, w, h)[..., 0].astype(np.uint16) * 200)
+                else:
+                    im = picture(rng, w, h).convert(mode)
                 yield f'Pillow {mode} {compression} {w}', saved(im, 'TIFF', compression=compression)
         for mode in ('L', 'RGB', 'CMYK', 'YCbCr'):
             yield f'JPEG inside {mode} {w}', saved(picture(rng, w, h).convert(mode), 'TIFF', compression='jpeg')
@@ -370,7 +380,8 @@ def avifs():
         for sampling in ('4:2:0', '4:2:2', '4:4:4', '4:0:0'):
             for span in ('full', 'limited'):
                 for make in (picture, with_alpha):
-                    yield f'{make.__name__} {sampling} {span} {w}', saved(make(rng, w, h), 'AVIF', subsampling=sampling, range=span, speed=10)
+                    yield f'{make.__name__} {sampling} {span} {w}', saved(
+                        make(rng, w, h), 'AVIF', subsampling=sampling, range=span, speed=10)
         exif = Image.Exif()
         for o in range(1, 9):
             exif[0x112] = o
@@ -432,7 +443,7 @@ def test_heic_and_jpeg_xl(helper, shared):
 
 
 def dng(preview, w, h):
-    """A raw file as cameras make them: a TIFF whose first directory is a JPEG, whose second is the sensor."""
+    """A raw file as cameras make them: a TIFF whose first directory is a JPEG, whose second the sensor."""
     def directory(at, entries):
         out, extra = struct.pack('<H', len(entries)), b''
         for tag, kind, values in entries:
@@ -444,13 +455,14 @@ def dng(preview, w, h):
         return out + bytes(4) + extra
 
     def build(second, jpeg, sensor):
-        first = directory(8, [(254, 4, [1]), (256, 4, [w]), (257, 4, [h]), (258, 3, [8, 8, 8]), (259, 3, [7]), (262, 3, [6]),
-                              (271, 2, b'Maker\0'), (272, 2, b'Model\0'), (273, 4, [jpeg]), (277, 3, [3]), (278, 4, [h]),
-                              (279, 4, [len(preview)]), (330, 4, [second]), (50706, 1, [1, 4, 0, 0])])
-        at = 8 + len(first)
-        return first, directory(at, [(254, 4, [0]), (256, 4, [64]), (257, 4, [64]), (258, 3, [16]), (259, 3, [1]), (262, 3, [32803]),
-                                     (273, 4, [sensor]), (277, 3, [1]), (278, 4, [64]), (279, 4, [8192]), (33421, 3, [2, 2]),
-                                     (33422, 1, [0, 1, 1, 2])])
+        first = directory(8, [
+            (254, 4, [1]), (256, 4, [w]), (257, 4, [h]), (258, 3, [8, 8, 8]), (259, 3, [7]), (262, 3, [6]),
+            (271, 2, b'Maker\0'), (272, 2, b'Model\0'), (273, 4, [jpeg]), (277, 3, [3]), (278, 4, [h]),
+            (279, 4, [len(preview)]), (330, 4, [second]), (50706, 1, [1, 4, 0, 0])])
+        return first, directory(8 + len(first), [
+            (254, 4, [0]), (256, 4, [64]), (257, 4, [64]), (258, 3, [16]), (259, 3, [1]), (262, 3, [32803]),
+            (273, 4, [sensor]), (277, 3, [1]), (278, 4, [64]), (279, 4, [8192]), (33421, 3, [2, 2]),
+            (33422, 1, [0, 1, 1, 2])])
     first, second = build(0, 0, 0)
     at = 8 + len(first)
     first, second = build(at, at + len(second), at + len(second) + len(preview))

