@@ -40,6 +40,8 @@ def test_command(command, home, build, starter_models):
         pytest.skip('./dev demo makes the plain build')
     env = {k: v for k, v in os.environ.items() if not k.startswith(('FOVEA_', 'XDG_', 'MACHINE_'))}
     env.update(HOME=str(home), MACHINE_LEARNING_CACHE_FOLDER=str(starter_models))
+    if './dev demo' in command:
+        env['FOVEA_LIBRARY'] = str(home / 'demo')
     command = command.replace('build/fovea', str(build / 'fovea'), 1)
     done = subprocess.run(command, shell=True, cwd=ROOT, env=env, text=True, capture_output=True,
                           stdin=subprocess.DEVNULL, timeout=300)
