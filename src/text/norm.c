@@ -96,6 +96,13 @@ static enum err_code run_prepend(const struct text_norm *s, const char *p, size_
     return rc == ERR_NONE ? buf_append(out, p, n, err) : rc;
 }
 
+static enum err_code run_bytes(const struct text_norm *s, const char *p, size_t n, struct buf *out,
+                               struct err *err)
+{
+    (void)s;
+    return text_put_bytes(out, p, n, err);
+}
+
 static enum err_code run_strip(const struct text_norm *s, const char *p, size_t n, struct buf *out,
                                struct err *err)
 {
@@ -193,6 +200,7 @@ enum err_code text_norm_load(struct text_tokenizer *t, const struct json *v, str
         { "NFD", NULL, { .run = run_form, .form = TEXT_NFD } },
         { "NFKC", NULL, { .run = run_form, .form = TEXT_NFKC } },
         { "NFKD", NULL, { .run = run_form, .form = TEXT_NFKD } },
+        { "ByteLevel", NULL, { .run = run_bytes } },
         { "Lowercase", NULL, { .run = run_lower } },
         { "StripAccents", NULL, { .run = run_drop, .drop = text_is_mark } },
         { "Replace", load_replace, { 0 } },

@@ -159,6 +159,44 @@ static enum err_code run_kinds(const struct text_pre *step, struct text_words *i
     return rc;
 }
 
+/* Append p[0..n) to the text of w; the last word takes it. */
+static enum err_code grow(struct text_words *w, const char *p, size_t n, struct err *err)
+{
+    w->v[w->n - 1].n += n;
+    return buf_append(&w->text, p, n, err);
+}
+
+/* ByteLevel's add_prefix_space: a space before each word that does not begin with one. */
+static enum err_code run_prefix(const struct text_pre *step, struct text_words *in,
+                                struct text_words *out, struct err *err)
+{
+    (void)step;
+    enum err_code rc = ERR_NONE;
+    for (size_t i = 0; i < in->n && rc == ERR_NONE; i++) {
+        const char *p = in->text.data + in->v[i].at;
+        rc = push(out, out->text.len, 0, err);
+        if (rc == ERR_NONE && *p != ' ')
+            rc = grow(out, " ", 1, err);
+        if (rc == ERR_NONE)
+            rc = grow(out, p, in->v[i].n, err);
+    }
+    return rc;
+}
+
+static enum err_code run_bytes(const struct text_pre *step, struct text_words *in,
+                               struct text_words *out, struct err *err)
+{
+    (void)step;
+    enum err_code rc = ERR_NONE;
+    for (size_t i = 0; i < in->n && rc == ERR_NONE; i++) {
+        size_t at = out->text.len;
+        rc = text_put_bytes(&out->text, in->text.data + in->v[i].at, in->v[i].n, err);
+        if (rc == ERR_NONE)
+            rc = push(out, at, out->text.len - at, err);
+    }
+    return rc;
+}
+
 static enum err_code add(struct text_tokenizer *t, struct text_pre s, struct err *err)
 {
     if (t->n_pre == TEXT_MAX_STEPS)
@@ -225,6 +263,26 @@ static enum err_code load_split(struct text_tokenizer *t, const struct json *v, 
     return rc == ERR_NONE ? add(t, s, err) : rc;
 }
 
+static enum err_code load_bytes(struct text_tokenizer *t, const struct json *v, struct err *err)
+{
+    /* GPT-2's own, github.com/openai/gpt-2 src/encoder.py */
+    static const char words[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+"
+                                "|\\s+(?!\\S)|\\s+";
+    struct text_pre split = { .run = run_split, .behavior = TEXT_ISOLATED };
+    bool prefix = true, use_regex = true;
+    enum err_code rc = text_bool(v, "add_prefix_space", &prefix, err);
+    if (rc == ERR_NONE)
+        rc = text_bool(v, "use_regex", &use_regex, err);
+    if (rc == ERR_NONE && prefix)
+        rc = add(t, (struct text_pre){ .run = run_prefix }, err);
+    if (rc == ERR_NONE && use_regex)
+        rc = text_regex_compile(&t->regexes, words, sizeof words - 1, false, err);
+    split.regex = t->regexes;
+    if (rc == ERR_NONE && use_regex)
+        rc = add(t, split, err);
+    return rc == ERR_NONE ? add(t, (struct text_pre){ .run = run_bytes }, err) : rc;
+}
+
 static enum err_code load_digits(struct text_tokenizer *t, const struct json *v, struct err *err)
 {
     bool each = false;
@@ -249,6 +307,7 @@ enum err_code text_pre_load(struct text_tokenizer *t, const struct json *v, stru
         { "Punctuation", load_punctuation, { 0 } },
         { "Split", load_split, { 0 } },
         { "Digits", load_digits, { 0 } },
+        { "ByteLevel", load_bytes, { 0 } },
     };
     if (!v || json_is_null(v))
         return ERR_NONE;

@@ -86,6 +86,8 @@ struct text_model {
     struct text_vocab vocab;
 };
 
+enum err_code text_bpe_load(struct text_model **out, const struct json *v, struct arena *mem,
+                            struct err *err);
 enum err_code text_wordpiece_load(struct text_model **out, const struct json *v, struct arena *mem,
                                   struct err *err);
 
@@ -173,6 +175,9 @@ enum err_code text_bool(const struct json *v, const char *key, bool *out, struct
 /* {"String": s} or {"Regex": s} under "pattern", compiled. */
 enum err_code text_pattern(struct text_tokenizer *t, const struct json *v,
                            const struct text_regex **out, struct err *err);
+
+/* Append p[0..n) with each byte as the character that ByteLevel shows it as. */
+enum err_code text_put_bytes(struct buf *out, const char *p, size_t n, struct err *err);
 
 enum err_code text_ids_push(struct text_ids *out, int32_t id, struct err *err);
 

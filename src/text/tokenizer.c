@@ -59,6 +59,7 @@ enum err_code text_model_load(struct text_tokenizer *t, const struct json *v, st
         enum err_code (*load)(struct text_model **out, const struct json *v, struct arena *mem,
                               struct err *err);
     } kinds[] = {
+        { "BPE", text_bpe_load },
         { "WordPiece", text_wordpiece_load },
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)

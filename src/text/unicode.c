@@ -166,6 +166,14 @@ size_t text_lower(uint32_t cp, uint32_t out[2])
     return 1;
 }
 
+size_t text_count_chars(const char *p, size_t n)
+{
+    size_t k = 0;
+    for (size_t i = 0; i < n; i++)
+        k += ((unsigned char)p[i] & 0xc0) != 0x80;
+    return k;
+}
+
 enum err_code text_put(struct buf *out, uint32_t cp, struct err *err)
 {
     char enc[4];

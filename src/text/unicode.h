@@ -33,6 +33,9 @@ enum text_form { TEXT_NFC, TEXT_NFD, TEXT_NFKC, TEXT_NFKD };
 enum err_code text_normalize(enum text_form form, const char *p, size_t n, struct buf *out,
                              struct err *err);
 
+/* Characters of well-formed UTF-8. */
+size_t text_count_chars(const char *p, size_t n);
+
 /* Append one code point. */
 enum err_code text_put(struct buf *out, uint32_t cp, struct err *err);
 

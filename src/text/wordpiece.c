@@ -13,14 +13,6 @@ struct wordpiece {
     int32_t unk; /* -1: the vocabulary lacks it */
 };
 
-static size_t count_chars(const char *p, size_t n)
-{
-    size_t k = 0;
-    for (size_t i = 0; i < n; i++)
-        k += ((unsigned char)p[i] & 0xc0) != 0x80;
-    return k;
-}
-
 /* The longest piece at word[start..n): its id, and its end in *end; -1 if there is none. The prefix
  * is written over what is done, for which the word has room in front. */
 static int32_t longest_at(const struct wordpiece *m, char *word, size_t start, size_t n,
@@ -49,7 +41,7 @@ static enum err_code run(const struct text_model *model, const char *word, size_
 {
     const struct wordpiece *m = (const struct wordpiece *)model;
     size_t was = w->out->n, start = 0;
-    bool known = count_chars(word, n) <= m->max_chars;
+    bool known = text_count_chars(word, n) <= m->max_chars;
     w->model.len = 0;
     enum err_code rc = buf_append(&w->model, m->prefix, m->n_prefix, err);
     if (rc == ERR_NONE)
