@@ -109,6 +109,8 @@ static bool find(struct text_cut *c)
         }
         if (t->rstrip)
             end = skip_white(c->p, end, c->n);
+        if (end <= start) /* all of it went to the token before */
+            continue;
         c->pending = t;
         c->pending_span = (struct text_span){ start, end - start };
         return true;

@@ -54,30 +54,29 @@ static enum err_code copy(struct rewrite *w, size_t n)
     return rc;
 }
 
-/* What Oniguruma's shorthands mean, as the inside of a class. Its \w is more than the standard's:
- * the superscripts and fractions of Latin-1 are in it. */
-static const struct {
+/* What Oniguruma's shorthands mean, as the inside of a class. Outside of one its \w is more than
+ * the standard's: it has the superscripts and fractions of Latin-1. */
+static const struct shorthand {
     char name;
-    const char *members;
+    const char *members, *outside;
 } shorthands[] = {
-    { 's', "\\p{White_Space}" },
-    { 'd', "\\p{Nd}" },
-    { 'h', "0-9a-fA-F" },
-    { 'w', "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}" },
+    { 's', "\\p{White_Space}", "" },
+    { 'd', "\\p{Nd}", "" },
+    { 'h', "0-9a-fA-F", "" },
+    { 'w', "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}", "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}" },
 };
 
-static enum err_code rewrite_shorthand(struct rewrite *w, const char *members, bool negated)
+static enum err_code rewrite_shorthand(struct rewrite *w, const struct shorthand *s, bool negated)
 {
     w->i += 2;
-    if (w->in_class && negated) {
-        if (strncmp(members, "\\p", 2) || strchr(members + 2, '\\'))
-            return refuse(w, "a negated shorthand inside a class");
-        enum err_code rc = buf_puts(&w->out, "\\P", w->err); /* one property: negate that */
-        return rc == ERR_NONE ? buf_puts(&w->out, members + 2, w->err) : rc;
-    }
-    if (w->in_class)
-        return buf_puts(&w->out, members, w->err);
-    return buf_printf(&w->out, w->err, "[%s%s]", negated ? "^" : "", members);
+    if (!w->in_class)
+        return buf_printf(&w->out, w->err, "[%s%s%s]", negated ? "^" : "", s->members, s->outside);
+    if (!negated)
+        return buf_puts(&w->out, s->members, w->err);
+    if (s->name != 's' && s->name != 'd') /* more than one property */
+        return refuse(w, "\\W or \\H inside a class");
+    enum err_code rc = buf_puts(&w->out, "\\P", w->err);
+    return rc == ERR_NONE ? buf_puts(&w->out, s->members + 2, w->err) : rc;
 }
 
 /* \p{L} stays; \p{Han} becomes \p{sc:Han}, since PCRE2 reads a bare script as Script_Extensions. */
@@ -101,7 +100,7 @@ static enum err_code rewrite_escape(struct rewrite *w)
     char c = w->p[w->i + 1];
     for (size_t k = 0; k < sizeof shorthands / sizeof *shorthands; k++)
         if ((c | 0x20) == shorthands[k].name)
-            return rewrite_shorthand(w, shorthands[k].members, c != shorthands[k].name);
+            return rewrite_shorthand(w, &shorthands[k], c != shorthands[k].name);
     if (c == 'p' || c == 'P')
         return rewrite_property(w);
     if (c == 'v') { /* a vertical tab there, any vertical space here */

@@ -74,6 +74,13 @@ static bool ascii_alnum(uint32_t cp)
     return (cp >= '0' && cp <= '9') || ((cp | 0x20) >= 'a' && (cp | 0x20) <= 'z');
 }
 
+/* So, but letters by their derived properties. */
+static bool is_circled_letter(uint32_t cp)
+{
+    return (cp >= 0x24b6 && cp <= 0x24e9) || (cp >= 0x1f130 && cp <= 0x1f149) ||
+           (cp >= 0x1f150 && cp <= 0x1f169) || (cp >= 0x1f170 && cp <= 0x1f189);
+}
+
 /* Alphabetic, M*, Nd, Pc, Join_Control. utf8proc has no Alphabetic; beyond letters, marks and
  * letter numbers it holds only the circled and squared letters. */
 bool text_is_word(uint32_t cp)
@@ -93,9 +100,7 @@ bool text_is_word(uint32_t cp)
     case UTF8PROC_CATEGORY_NL:
     case UTF8PROC_CATEGORY_PC: return true;
     case UTF8PROC_CATEGORY_CF: return cp == 0x200c || cp == 0x200d;
-    case UTF8PROC_CATEGORY_SO:
-        return (cp >= 0x24b6 && cp <= 0x24e9) || (cp >= 0x1f130 && cp <= 0x1f149) ||
-               (cp >= 0x1f150 && cp <= 0x1f169) || (cp >= 0x1f170 && cp <= 0x1f189);
+    case UTF8PROC_CATEGORY_SO: return is_circled_letter(cp);
     default: return false;
     }
 }
@@ -151,6 +156,32 @@ bool text_is_ideograph(uint32_t cp)
         { 0x2a700, 0x2b73f }, { 0x2b740, 0x2b81f }, { 0x2b920, 0x2ceaf }, { 0x2f800, 0x2fa1f },
     };
     return cp >= 0x3400 && IN(han, cp);
+}
+
+bool text_is_cased(uint32_t cp)
+{
+    utf8proc_category_t c = category(cp);
+    return (c >= UTF8PROC_CATEGORY_LU && c <= UTF8PROC_CATEGORY_LT) || cp == 0xaa || cp == 0xba ||
+           (cp >= 0x2160 && cp <= 0x217f) /* Roman numerals */ || is_circled_letter(cp);
+}
+
+bool text_is_case_ignorable(uint32_t cp)
+{
+    switch (category(cp)) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK: return true;
+    default: break;
+    }
+    static const uint32_t within_words[] = { '\'',   '.',    ':',    0xb7,   0x387,  0x55f,
+                                             0x5f4,  0x2018, 0x2019, 0x2024, 0x2027, 0xfe13,
+                                             0xfe52, 0xfe55, 0xff07, 0xff0e, 0xff1a };
+    for (size_t i = 0; i < sizeof within_words / sizeof *within_words; i++)
+        if (within_words[i] == cp)
+            return true;
+    return false;
 }
 
 size_t text_lower(uint32_t cp, uint32_t out[2])

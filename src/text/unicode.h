@@ -23,6 +23,10 @@ bool text_is_nonspacing(uint32_t cp); /* Mn: what BERT's strip_accents drops */
 bool text_is_mark(uint32_t cp);       /* M*: what StripAccents drops */
 bool text_is_ideograph(uint32_t cp);  /* what BERT puts spaces around */
 
+/* Cased and Case_Ignorable (Unicode 15, section 3.13) of what is not a modifier letter. */
+bool text_is_cased(uint32_t cp);
+bool text_is_case_ignorable(uint32_t cp);
+
 /* char::to_lowercase: 1 or 2 code points into out; returns how many. No context: a final capital
  * sigma becomes a medial one. */
 size_t text_lower(uint32_t cp, uint32_t out[2]);

@@ -93,6 +93,123 @@ static void a_caller_fits_to_its_model(void)
     text_tokenizer_destroy(t);
 }
 
+/* Byte-level: U+0120 is a space, U+00C3 U+00A9 the two bytes of e with an acute. */
+#define BYTE_LEVEL                                                                                 \
+    "{'pre_tokenizer': {'type': 'ByteLevel', 'add_prefix_space': true},"                           \
+    "'post_processor': {'type': 'TemplateProcessing', 'single': ["                                 \
+    "{'SpecialToken': {'id': '<s>', 'type_id': 2}}, {'Sequence': {'id': 'A', 'type_id': 1}}],"     \
+    "'special_tokens': {'<s>': {'id': '<s>', 'ids': [90, 91], 'tokens': ['<s>', '<s>']}}},"        \
+    "'model': {'type': 'BPE', 'unk_token': null, 'vocab': {'\u0120': 0, 'a': 1, 'b': 2, 'ab': 3,"  \
+    "'\u0120ab': 4, '\u00c3': 5, '\u00a9': 6, '\u00c3\u00a9': 7, 'bab': 8},"                       \
+    "'merges': ['a b', ['\u0120', 'ab'], ['\u00c3', '\u00a9'], ['b', 'ab']]}}"
+
+static void byte_pairs_merge_by_rank(void)
+{
+    struct err e = { 0 };
+    struct text_tokenizer *t = make(BYTE_LEVEL, &e);
+    REQUIRE(t);
+    CHECK_STR(IDS(t, "ab"), "90 91 4");
+    CHECK_STR(IDS(t, "ab ab  b"), "90 91 4 4 0 0 2");
+    CHECK_STR(IDS(t, "bab"), "90 91 0 8");
+    CHECK_STR(IDS(t, "\u00e9ba\u00e9"), "90 91 0 7 2 1 7");
+    CHECK_STR(IDS(t, "axb"), "90 91 4"); /* no token for x, nor an unknown one: it is left out */
+    struct text_ids out = { 0 };
+    REQUIRE(text_encode(t, "ab", 2, NULL, &out, &e) == ERR_NONE);
+    CHECK(out.n == 3 && out.types[1] == 2 && out.types[2] == 1);
+    text_ids_clear(&out);
+    text_tokenizer_destroy(t);
+}
+
+static void unknown_characters_fuse_or_fall_back_to_bytes(void)
+{
+#define UNKNOWNS(options)                                                                          \
+    "{'model': {'type': 'BPE', 'unk_token': '<unk>', " options ","                                 \
+    "'vocab': {'<unk>': 0, 'a': 1, '<0xC3>': 2, '<0xA9>': 3}, 'merges': []}}"
+    static const struct {
+        const char *json, *ids;
+    } t[] = {
+        { UNKNOWNS("'fuse_unk': false"), "1 0 0 0 1" },
+        { UNKNOWNS("'fuse_unk': true"), "1 0 1" },
+        { UNKNOWNS("'byte_fallback': true"), "1 2 3 0 0 1" },
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        struct err e = { 0 };
+        struct text_tokenizer *k = make(t[i].json, &e);
+        REQUIRE(k);
+        CHECK_STR(IDS(k, "a\u00e9\u6d77xa"), t[i].ids);
+        text_tokenizer_destroy(k);
+    }
+}
+
+/* Quadratic merging would take minutes. */
+static void a_long_word_is_no_trap(void)
+{
+    struct err e = { 0 };
+    struct text_tokenizer *t = make(BYTE_LEVEL, &e);
+    size_t n = TEXT_MAX_BYTES;
+    char *word = malloc(n);
+    struct text_ids out = { 0 };
+    REQUIRE(t && word);
+    for (size_t i = 0; i < n; i++)
+        word[i] = "ab"[i % 2];
+    CHECK(text_encode(t, word, n, NULL, &out, &e) == ERR_NONE && out.n == 2 + n / 2);
+    for (size_t i = 0; i + 4 <= n; i += 4) /* marks in the wrong order, for NFC to sort */
+        memcpy(word + i, "\u0301\u0316", 4);
+    text_tokenizer_destroy(t);
+    t = make("{'normalizer': {'type': 'NFC'}," WORDPIECE "}", &e);
+    REQUIRE(t);
+    CHECK(text_encode(t, word, n, NULL, &out, &e) == ERR_NONE && out.n == 1 && out.ids[0] == 0);
+    text_ids_clear(&out);
+    free(word);
+    text_tokenizer_destroy(t);
+}
+
+static void added_tokens_are_cut_out(void)
+{
+    static const char json[] =
+        "{'added_tokens': [{'content': '<s>'}, {'content': '<s>>', 'lstrip': true},"
+        "{'content': 'E', 'normalized': true, 'single_word': true}],"
+        "'normalizer': {'type': 'Lowercase'}, 'pre_tokenizer': {'type': "
+        "'WhitespaceSplit'}," WORDPIECE "}";
+    struct err e = { 0 };
+    struct text_tokenizer *t = make(json, &e);
+    REQUIRE(t);
+    CHECK(text_token_id(t, "<s>") == 12 && text_token_id(t, "<s>>") == 13);
+    CHECK(text_token_id(t, "E") == 14);
+    CHECK_STR(IDS(t, "a<s>a"), "7 12 7");
+    CHECK_STR(IDS(t, "a  <s>>a"), "7 13 7"); /* the longest, with the space before it */
+    CHECK_STR(IDS(t, "<S>"), "0");           /* not normalized: only as it is written */
+    CHECK_STR(IDS(t, "a E e a"), "7 14 14 7");
+    CHECK_STR(IDS(t, "ae"), "0"); /* inside a word */
+    text_tokenizer_destroy(t);
+}
+
+static void cleaning_is_pythons(void)
+{
+    static const struct {
+        const char *in, *plain, *canonical;
+    } t[] = {
+        { "", "", "" },
+        { " \x1f\t ", "", "" },
+        { "  A dog,\n\u00a0 running. ", "A dog, running.", "a dog running" },
+        { "a - b", "a - b", "a  b" },
+        { "\u039f\u0394\u039f\u03a3 \u03a3", "\u039f\u0394\u039f\u03a3 \u03a3",
+          "\u03bf\u03b4\u03bf\u03c2 \u03c3" },
+        { "\u0130\xff", "\u0130\ufffd", "i\u0307\ufffd" },
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        struct buf plain = { 0 }, canonical = { 0 };
+        CHECK(text_clean(&plain, t[i].in, strlen(t[i].in), false, NULL) == ERR_NONE);
+        CHECK(text_clean(&canonical, t[i].in, strlen(t[i].in), true, NULL) == ERR_NONE);
+        CHECK_STR(plain.data ? plain.data : "", t[i].plain);
+        CHECK_STR(canonical.data ? canonical.data : "", t[i].canonical);
+        buf_clear(&plain);
+        buf_clear(&canonical);
+    }
+    struct buf out = { 0 };
+    CHECK(text_clean(&out, "", TEXT_MAX_BYTES + 1, false, NULL) == ERR_LIMIT);
+}
+
 static void a_long_text_is_refused(void)
 {
     struct err e = { 0 };
@@ -129,6 +246,12 @@ static void refusals_name_what_is_wrong(void)
           ERR_CORRUPT },
         { "{'truncation': {'max_length': -1}," WORDPIECE "}", "\"max_length\" is not a count",
           ERR_CORRUPT },
+        { "{'model': {'type': 'BPE', 'vocab': {'a': 0}, 'merges': ['a b']}}",
+          "merge 0 (\"ab\") is not in the vocabulary", ERR_CORRUPT },
+        { "{'model': {'type': 'BPE', 'vocab': {'a': 0}, 'merges': ['ab']}}",
+          "a merge is not a pair", ERR_CORRUPT },
+        { "{'model': {'type': 'BPE', 'dropout': 0.1, 'vocab': {}, 'merges': []}}", "dropout",
+          ERR_UNSUPPORTED },
         { "{'added_tokens': [{'content': 3}]," WORDPIECE "}", "\"content\" is not a string",
           ERR_CORRUPT },
         { "{'model': {'type': 'WordPiece', 'unk_token': '', 'continuing_subword_prefix': '',"
@@ -144,9 +267,10 @@ static void refusals_name_what_is_wrong(void)
 }
 
 static const struct tap_case cases[] = {
-    CASE(bert_makes_pieces),
-    CASE(a_caller_fits_to_its_model),
-    CASE(a_long_text_is_refused),
+    CASE(bert_makes_pieces),           CASE(a_caller_fits_to_its_model),
+    CASE(byte_pairs_merge_by_rank),    CASE(unknown_characters_fuse_or_fall_back_to_bytes),
+    CASE(a_long_word_is_no_trap),      CASE(added_tokens_are_cut_out),
+    CASE(cleaning_is_pythons),         CASE(a_long_text_is_refused),
     CASE(refusals_name_what_is_wrong),
 };
 TAP_MAIN(cases)
