@@ -156,7 +156,7 @@ static void drop_descriptors(void)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     dup2(null, STDOUT_FILENO);
-#ifndef __SANITIZE_ADDRESS__
+#ifndef __SANITIZE_ADDRESS__ /* reports there */
     dup2(null, STDERR_FILENO);
 #endif
     close_range(3, ~0U, 0);

@@ -113,7 +113,8 @@ enum err_code decode_sandbox(struct err *err)
     limit(RLIMIT_CORE, 0);
     limit(RLIMIT_FSIZE, 0);
     limit(RLIMIT_NOFILE, 16);
-#ifndef __SANITIZE_ADDRESS__ /* its shadow memory is terabytes of address space */
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__ /* their shadows are terabytes   \
+                                                                   */
     limit(RLIMIT_AS, MAX_ADDRESS_SPACE);
 #endif
     return deny_calls(err);

@@ -26,8 +26,6 @@ enum err_code decode_vips_init(struct err *err)
         return vips_failed(ERR_INTERNAL, err);
     vips_concurrency_set(1); /* the engine runs as many helpers as it wants cores used */
     vips_cache_set_max(0);
-    vips_leak_set(FALSE);
-    g_log_set_default_handler(g_log_default_handler, NULL);
     return ERR_NONE;
 }
 

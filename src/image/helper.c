@@ -54,7 +54,7 @@ static int64_t next_retirement_ns(struct image_helper *h, struct helper **which)
     for (unsigned i = 0; i < h->n_helpers; i++) {
         struct helper *w = &h->helpers[i];
         int64_t due = w->idle_since_ns + h->idle_ms * INT64_C(1000000);
-        if (runs(w) && !w->is_busy && due < first) {
+        if (!w->is_busy && runs(w) && due < first) { /* in this order: a busy one is not ours */
             first = due;
             *which = w;
         }

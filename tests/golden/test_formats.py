@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 FORMAT = {'png': 2, 'webp': 3, 'gif': 4, 'tiff': 5, 'heic': 6, 'avif': 7, 'jxl': 8, 'bmp': 9, 'raw': 10}
 pytestmark = pytest.mark.filterwarnings('ignore')  # Pillow on the modes it writes
@@ -417,6 +417,23 @@ def test_alpha_lies_over_black(helper, tmp_path):
         got = view(helper, tmp_path, kind, saved(im, kind.upper(), **options))
         off = np.abs(got - want)
         assert off.max() <= levels and off.mean() < 2, f'{kind}: {off.max()} {off.mean()}'
+
+
+def test_colour_profiles(helper, tmp_path):
+    """A profile whose red is sRGB's green must swap the two; in the reference no profile counts."""
+    im = picture(rng_of('profile'), 64, 40)
+    srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile('sRGB')).tobytes()
+    swapped = srgb.replace(b'rXYZ', b'????').replace(b'gXYZ', b'rXYZ').replace(b'????', b'gXYZ')
+    swapped = swapped.replace(b'sRGB', b'grab').replace('sRGB'.encode('utf-16-be'), 'grab'.encode('utf-16-be'))
+    want = np.asarray(im)[..., [1, 0, 2]].astype(int)
+    for kind, levels, options in [('png', 2, {}), ('tiff', 2, {}), ('webp', 2, dict(lossless=True)),
+                                  ('avif', 40, dict(quality=100, subsampling='4:4:4'))]:
+        data = saved(im, kind.upper(), icc_profile=swapped, **options)
+        off = np.abs(view(helper, tmp_path, kind, data) - want)
+        assert off.max() <= levels and off.mean() < 2, f'{kind}: {off.max()} {off.mean()}'
+        assert not difference(helper(tmp_path / 'file', kind), pillow(data), 2)
+    for profile in (srgb, b'no profile at all', swapped[:200]):
+        assert np.array_equal(view(helper, tmp_path, 'png', saved(im, 'PNG', icc_profile=profile)), np.asarray(im))
 
 
 def test_avif_is_turned(helper, tmp_path):
