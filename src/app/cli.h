@@ -56,7 +56,7 @@ int cli_fail(const struct err *err);
 int cli_usage(const struct cli_call *call, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-extern const struct cli_command cli_index, cli_search, cli_similar, cli_embed, cli_status,
-    cli_doctor;
+extern const struct cli_command cli_index, cli_search, cli_similar, cli_status, cli_doctor,
+    cli_check, cli_vacuum, cli_export, cli_import, cli_embed;
 
 #endif

@@ -93,6 +93,35 @@ enum err_code library_vectors_open(struct library_vectors *v, struct store *s, c
                                    const char *space_hex, struct err *err);
 void library_vectors_close(struct library_vectors *v); /* {0} is fine */
 
+/* ---- the library as a whole ---- */
+
+struct library_exported {
+    uint64_t n_photos, n_files, n_vectors;
+};
+/* Everything that is known, into a folder as library.jsonl and vectors-*.f16 (docs/export.md). The
+ * library is only read. ERR_INVALID when the folder has an export already. */
+enum err_code library_export(const char *dir, const char *to, struct library_exported *done,
+                             struct err *err);
+/* Add what an export holds; what the library knows already is kept. All or nothing. ERR_CORRUPT
+ * names the line that is wrong. */
+enum err_code library_import(const char *dir, const char *from, struct library_exported *done,
+                             struct err *err);
+
+/* What a check found; `whole` means there was nothing to mend. */
+struct library_checked {
+    int64_t n_photos, n_vectors;
+    int64_t n_counts_mended,
+        n_vectors_dropped;                    /* dropped: the next index run computes them again */
+    uint64_t n_sidecars_written, n_leftovers; /* leftovers: derived files of nobody, removed */
+    bool whole;
+};
+/* Verify the database, page by page, and everything derived from it; mend what is derived.
+ * ERR_CORRUPT when the database itself is damaged: nothing is changed then. */
+enum err_code library_check(const char *dir, struct library_checked *found, struct err *err);
+/* Give unused space back; purge: also forget tombstones and what only they held. */
+enum err_code library_vacuum(const char *dir, bool purge, struct store_purged *purged,
+                             struct err *err);
+
 /* ---- one image, as the library sees it ---- */
 
 /* The file decoded as photos are (upright, alpha over black) and run through the model: out [dim]

@@ -67,7 +67,7 @@ static enum err_code note_known(const struct store_file *f, void *ctx, struct er
                        .path = keep(p, f->path, f->path_len, err),
                        .path_len = f->path_len,
                        .retry = f->retry,
-                       .gone = f->gone };
+                       .gone = f->gone_ns != 0 };
     if (f->error)
         k.error = keep(p, f->error, strlen(f->error), err);
     if (!k.path || (f->error && !k.error))

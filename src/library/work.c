@@ -15,7 +15,7 @@
 #include "sys/pool.h"
 
 enum {
-    BATCH = 8, /* photos a network run */
+    BATCH = 4, /* photos a network run */
     COMMIT_EVERY_MS = 1000,
     PROGRESS_EVERY_MS = 100,
 };

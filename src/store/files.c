@@ -75,7 +75,7 @@ static enum err_code each_file(struct store *s, sqlite3_stmt *st, store_file_fn 
                                 .mtime_ns = sqlite3_column_int64(st, 3),
                                 .photo_id = sqlite3_column_int64(st, 4),
                                 .retry = sqlite3_column_int(st, 5),
-                                .gone = sqlite3_column_int(st, 6),
+                                .gone_ns = sqlite3_column_int64(st, 6),
                                 .path = path ? path : "",
                                 .path_len = (size_t)sqlite3_column_bytes(st, 7),
                                 .error = text(st, 8) };
@@ -91,7 +91,7 @@ enum err_code store_files(struct store *s, int64_t root_id, store_file_fn fn, vo
 {
     sqlite3_stmt *st = store_stmt(s,
                                   "SELECT id, root_id, size_bytes, mtime_ns, photo_id, retry,"
-                                  " gone_ns IS NOT NULL, path, error"
+                                  " coalesce(gone_ns, 0), path, error"
                                   " FROM file WHERE root_id = ?1 ORDER BY path",
                                   err);
     if (!st)
@@ -116,9 +116,11 @@ enum err_code store_file_put(struct store *s, const struct store_file *f, struct
 {
     sqlite3_stmt *st = store_stmt(
         s,
-        "INSERT INTO file (root_id, path, size_bytes, mtime_ns, photo_id, error, retry)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (root_id, path) DO UPDATE SET"
-        " size_bytes = ?3, mtime_ns = ?4, photo_id = ?5, error = ?6, retry = ?7, gone_ns = NULL",
+        "INSERT INTO file (root_id, path, size_bytes, mtime_ns, photo_id, error, retry, gone_ns)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, nullif(?8, 0)) ON CONFLICT (root_id, path) DO UPDATE "
+        "SET"
+        " size_bytes = ?3, mtime_ns = ?4, photo_id = ?5, error = ?6, retry = ?7, gone_ns = "
+        "nullif(?8, 0)",
         err);
     if (!st)
         return ERR_INTERNAL;
@@ -130,7 +132,21 @@ enum err_code store_file_put(struct store *s, const struct store_file *f, struct
         sqlite3_bind_int64(st, 5, f->photo_id);
     sqlite3_bind_text(st, 6, f->error, -1, SQLITE_STATIC);
     sqlite3_bind_int(st, 7, f->retry);
+    sqlite3_bind_int64(st, 8, f->gone_ns);
     return store_run(s, st, "cannot note a file", err);
+}
+
+enum err_code store_file_known(struct store *s, int64_t root_id, const char *path, size_t path_len,
+                               bool *known, struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(s, "SELECT 1 FROM file WHERE root_id = ?1 AND path = ?2", err);
+    if (!st)
+        return ERR_INTERNAL;
+    sqlite3_bind_int64(st, 1, root_id);
+    sqlite3_bind_blob64(st, 2, path, path_len, SQLITE_STATIC);
+    enum err_code rc = store_step(s, st, known, "cannot look up a file", err);
+    sqlite3_reset(st);
+    return rc;
 }
 
 enum err_code store_file_gone(struct store *s, int64_t file_id, int64_t now_ns, struct err *err)
@@ -185,20 +201,6 @@ enum err_code store_count(struct store *s, struct store_counts *out, struct err 
                                       .n_failed = sqlite3_column_int64(st, 3),
                                       .n_photos = sqlite3_column_int64(st, 4),
                                       .n_photos_dead = sqlite3_column_int64(st, 5) };
-    sqlite3_reset(st);
-    return rc;
-}
-
-enum err_code store_verify(struct store *s, struct err *err)
-{
-    sqlite3_stmt *st = store_stmt(s, "PRAGMA quick_check(1)", err);
-    if (!st)
-        return ERR_INTERNAL;
-    bool row;
-    enum err_code rc = store_step(s, st, &row, "cannot check", err);
-    const char *found = rc == ERR_NONE && row ? text(st, 0) : NULL;
-    if (rc == ERR_NONE && (!found || strcmp(found, "ok") != 0))
-        rc = err_set(err, ERR_CORRUPT, "%s: %s", s->path, found ? found : "no answer");
     sqlite3_reset(st);
     return rc;
 }

@@ -20,6 +20,64 @@ enum err_code store_photo_find(struct store *s, const uint8_t content[HASH_BYTES
     return rc;
 }
 
+/* Columns: id, content, size_bytes, format, width_px, height_px, taken_ns, latitude, longitude,
+ * camera. */
+static void take_photo(sqlite3_stmt *st, struct store_photo *p)
+{
+    const char *format = (const char *)sqlite3_column_text(st, 3);
+    const void *content = sqlite3_column_blob(st, 1);
+    *p = (struct store_photo){ .size_bytes = sqlite3_column_int64(st, 2),
+                               .format = format ? format : "",
+                               .width_px = (uint32_t)sqlite3_column_int64(st, 4),
+                               .height_px = (uint32_t)sqlite3_column_int64(st, 5),
+                               .has_taken = sqlite3_column_type(st, 6) != SQLITE_NULL,
+                               .has_place = sqlite3_column_type(st, 7) != SQLITE_NULL,
+                               .taken_ns = sqlite3_column_int64(st, 6),
+                               .latitude = sqlite3_column_double(st, 7),
+                               .longitude = sqlite3_column_double(st, 8),
+                               .camera = (const char *)sqlite3_column_text(st, 9) };
+    if (content && sqlite3_column_bytes(st, 1) == HASH_BYTES)
+        memcpy(p->content, content, HASH_BYTES);
+}
+
+enum err_code store_photos(struct store *s, store_photo_fn fn, void *ctx, struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(s,
+                                  "SELECT id, content, size_bytes, format, width_px, height_px,"
+                                  " taken_ns, latitude, longitude, camera FROM photo ORDER BY id",
+                                  err);
+    if (!st)
+        return ERR_INTERNAL;
+    bool row;
+    enum err_code rc;
+    while ((rc = store_step(s, st, &row, "cannot read the photos", err)) == ERR_NONE && row) {
+        struct store_photo p;
+        take_photo(st, &p);
+        if ((rc = fn(sqlite3_column_int64(st, 0), &p, ctx, err)) != ERR_NONE)
+            break;
+    }
+    sqlite3_reset(st);
+    return rc;
+}
+
+enum err_code store_photo_content(struct store *s, int64_t id, uint8_t out[HASH_BYTES],
+                                  struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(s, "SELECT content FROM photo WHERE id = ?1", err);
+    if (!st)
+        return ERR_INTERNAL;
+    sqlite3_bind_int64(st, 1, id);
+    bool row;
+    enum err_code rc = store_step(s, st, &row, "cannot look up a photo", err);
+    const void *content = rc == ERR_NONE && row ? sqlite3_column_blob(st, 0) : NULL;
+    if (rc == ERR_NONE && (!content || sqlite3_column_bytes(st, 0) != HASH_BYTES))
+        rc = err_set(err, ERR_NOT_FOUND, "%s: no photo %lld", s->path, (long long)id);
+    if (rc == ERR_NONE)
+        memcpy(out, content, HASH_BYTES);
+    sqlite3_reset(st);
+    return rc;
+}
+
 enum err_code store_photo_add(struct store *s, const struct store_photo *p, int64_t *id,
                               struct err *err)
 {

@@ -65,15 +65,19 @@ struct store_file {
     const char *path; /* below the root */
     size_t path_len;
     const char *error; /* NULL when there is a photo */
-    bool retry, gone;
+    bool retry;
+    int64_t gone_ns; /* since when it is a tombstone; 0: it is present */
 };
 typedef enum err_code (*store_file_fn)(const struct store_file *f, void *ctx, struct err *err);
 
 /* All files of a root, tombstones too, in byte order of their paths. */
 enum err_code store_files(struct store *s, int64_t root_id, store_file_fn fn, void *ctx,
                           struct err *err);
-/* Insert, or replace what is known of (root_id, path); f->id and f->gone are not read. */
+/* Insert, or replace what is known of (root_id, path); f->id is not read. */
 enum err_code store_file_put(struct store *s, const struct store_file *f, struct err *err);
+/* Is there anything known of this path, be it as a tombstone? */
+enum err_code store_file_known(struct store *s, int64_t root_id, const char *path, size_t path_len,
+                               bool *known, struct err *err);
 enum err_code store_file_gone(struct store *s, int64_t file_id, int64_t now_ns, struct err *err);
 /* The photo that the file at this absolute path holds; 0 in *photo_id when it is not in the
  * library. */
@@ -93,6 +97,12 @@ struct store_photo {
     const char *camera; /* or NULL */
 };
 
+typedef enum err_code (*store_photo_fn)(int64_t id, const struct store_photo *p, void *ctx,
+                                        struct err *err);
+enum err_code store_photos(struct store *s, store_photo_fn fn, void *ctx, struct err *err);
+/* The content of a photo. ERR_NOT_FOUND. */
+enum err_code store_photo_content(struct store *s, int64_t id, uint8_t out[HASH_BYTES],
+                                  struct err *err);
 /* 0 in *id when no photo has this content. */
 enum err_code store_photo_find(struct store *s, const uint8_t content[HASH_BYTES], int64_t *id,
                                struct err *err);
@@ -130,6 +140,8 @@ enum err_code store_spaces(struct store *s, store_space_fn fn, void *ctx, struct
 /* v: [dim] IEEE half. The space's current generation is noted with it. */
 enum err_code store_vector_put(struct store *s, const struct store_space *space, int64_t photo_id,
                                const uint16_t *v, struct err *err);
+enum err_code store_vector_drop(struct store *s, const struct store_space *space, int64_t photo_id,
+                                struct err *err);
 /* Copies [dim] halves into out; *found tells whether there was one. */
 enum err_code store_vector_get(struct store *s, const struct store_space *space, int64_t photo_id,
                                uint16_t *out, bool *found, struct err *err);
@@ -164,7 +176,23 @@ struct store_counts {
 enum err_code store_count(struct store *s, struct store_counts *out, struct err *err);
 /* Files that could not be read, with root_path '/' path joined in f->path. */
 enum err_code store_failures(struct store *s, store_file_fn fn, void *ctx, struct err *err);
-/* PRAGMA quick_check: ERR_CORRUPT with SQLite's first finding. */
+/* SQLite's own check of every page and index, and of every reference. ERR_CORRUPT with what it
+ * found first. */
 enum err_code store_verify(struct store *s, struct err *err);
+
+/* What is derived inside the database, made right again; in a transaction. */
+struct store_mended {
+    int64_t n_counts;  /* photos whose number of present files was wrong */
+    int64_t n_vectors; /* vectors that cannot be (length): removed, to be computed again */
+};
+enum err_code store_mend(struct store *s, struct store_mended *out, struct err *err);
+/* Forget tombstones, and photos and vectors that no file holds any more; in a transaction. */
+struct store_purged {
+    int64_t n_files, n_photos;
+};
+enum err_code store_purge(struct store *s, struct store_purged *out, struct err *err);
+/* Give the space of what was removed back to the disk. Needs as much free space as the database
+ * takes; outside a transaction. */
+enum err_code store_vacuum(struct store *s, struct err *err);
 
 #endif

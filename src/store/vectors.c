@@ -111,6 +111,18 @@ enum err_code store_vector_put(struct store *s, const struct store_space *space,
     return store_run(s, st, "cannot add a vector", err);
 }
 
+enum err_code store_vector_drop(struct store *s, const struct store_space *space, int64_t photo_id,
+                                struct err *err)
+{
+    sqlite3_stmt *st =
+        store_stmt(s, "DELETE FROM vector WHERE space_id = ?1 AND photo_id = ?2", err);
+    if (!st)
+        return ERR_INTERNAL;
+    sqlite3_bind_int64(st, 1, space->id);
+    sqlite3_bind_int64(st, 2, photo_id);
+    return store_run(s, st, "cannot remove a vector", err);
+}
+
 static sqlite3_stmt *vector_of(struct store *s, const struct store_space *space, int64_t photo_id,
                                struct err *err)
 {

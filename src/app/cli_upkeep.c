@@ -1,0 +1,132 @@
+/* cli_upkeep.c - commands for the library as a whole: check, vacuum, export, import. */
+#include "app/cli.h"
+#include "app/config.h"
+#include "app/out.h"
+#include "library/library.h"
+
+static const struct cli_option library_only[] = {
+    { "library", 0, "DIR", "the library's folder (default: $FOVEA_LIBRARY)" },
+    { NULL, 0, NULL, NULL },
+};
+
+static const struct cli_option vacuum_options[] = {
+    { "library", 0, "DIR", "the library's folder (default: $FOVEA_LIBRARY)" },
+    { "purge", 0, NULL, "also forget files that have gone, and what only they held" },
+    { NULL, 0, NULL, NULL },
+};
+
+static const char *folder(const struct cli_call *call)
+{
+    const char *given = cli_value(call, "library");
+    return given ? given : call->config->library_dir;
+}
+
+static int run_check(const struct cli_call *call)
+{
+    struct library_checked c;
+    struct err err = { 0 };
+    if (call->n_args)
+        return cli_usage(call, "takes no argument");
+    if (library_check(folder(call), &c, &err) != ERR_NONE)
+        return cli_fail(&err);
+    printf("%lld photos, %lld vectors: ", (long long)c.n_photos, (long long)c.n_vectors);
+    if (c.whole) {
+        printf("all is whole\n");
+        return EXIT_OK;
+    }
+    printf("mended\n");
+    if (c.n_counts_mended)
+        printf("  %lld counts of files set right\n", (long long)c.n_counts_mended);
+    if (c.n_vectors_dropped)
+        printf("  %lld vectors that cannot be were dropped; `fovea index` computes them again\n",
+               (long long)c.n_vectors_dropped);
+    if (c.n_sidecars_written)
+        printf("  %llu sidecars written anew\n", (unsigned long long)c.n_sidecars_written);
+    if (c.n_leftovers)
+        printf("  %llu leftover files removed\n", (unsigned long long)c.n_leftovers);
+    return EXIT_OK;
+}
+
+static int run_vacuum(const struct cli_call *call)
+{
+    struct store_purged p;
+    struct err err = { 0 };
+    if (call->n_args)
+        return cli_usage(call, "takes no argument");
+    if (library_vacuum(folder(call), cli_given(call, "purge"), &p, &err) != ERR_NONE)
+        return cli_fail(&err);
+    if (cli_given(call, "purge"))
+        printf("forgot %lld files that had gone and %lld photos that no file holds\n",
+               (long long)p.n_files, (long long)p.n_photos);
+    printf("compacted\n");
+    return EXIT_OK;
+}
+
+static int transfer(const struct cli_call *call, const char *verb,
+                    enum err_code (*fn)(const char *dir, const char *other,
+                                        struct library_exported *done, struct err *err))
+{
+    struct library_exported d;
+    struct err err = { 0 };
+    if (call->n_args != 1)
+        return cli_usage(call, "give one folder");
+    if (fn(folder(call), call->args[0], &d, &err) != ERR_NONE)
+        return cli_fail(&err);
+    printf("%s %llu photos, %llu files, %llu vectors\n", verb, (unsigned long long)d.n_photos,
+           (unsigned long long)d.n_files, (unsigned long long)d.n_vectors);
+    return EXIT_OK;
+}
+
+static int run_export(const struct cli_call *call)
+{
+    return transfer(call, "exported", library_export);
+}
+
+static int run_import(const struct cli_call *call)
+{
+    return transfer(call, "imported", library_import);
+}
+
+const struct cli_command cli_check = {
+    .name = "check",
+    .args = "[OPTION...]",
+    .summary = "verify the library, and mend what is derived",
+    .details = "Verifies the database page by page and every vector, compares the sidecars with "
+               "it, and makes\n"
+               "again what can be derived. A database that is damaged is named and left as it is.",
+    .options = library_only,
+    .run = run_check,
+};
+
+const struct cli_command cli_vacuum = {
+    .name = "vacuum",
+    .args = "[OPTION...]",
+    .summary = "give unused space of the library back",
+    .details = "Compacts the database. With --purge, files that have gone are forgotten for good; "
+               "without it they\n"
+               "stay as tombstones, so that a photo that comes back is known.",
+    .options = vacuum_options,
+    .run = run_vacuum,
+};
+
+const struct cli_command cli_export = {
+    .name = "export",
+    .args = "[OPTION...] FOLDER",
+    .summary = "write all that the library knows as JSON Lines and vectors",
+    .details = "Writes FOLDER/library.jsonl and FOLDER/vectors-*.f16, which docs/export.md "
+               "describes. The library is\n"
+               "only read.",
+    .options = library_only,
+    .run = run_export,
+};
+
+const struct cli_command cli_import = {
+    .name = "import",
+    .args = "[OPTION...] FOLDER",
+    .summary = "add what an export holds to the library",
+    .details = "Reads what `fovea export` wrote. What the library knows already is kept. All of it "
+               "comes in, or\n"
+               "nothing.",
+    .options = library_only,
+    .run = run_import,
+};
