@@ -111,10 +111,10 @@ enum err_code decode_sandbox(struct err *err)
 {
     prctl(PR_SET_DUMPABLE, 0); /* photos do not belong into core files */
     limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_FSIZE, 0);
     limit(RLIMIT_NOFILE, 16);
-#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__ /* their shadows are terabytes   \
-                                                                   */
+    /* A sanitizer's shadow is terabytes of address space, and its report may go to a file. */
+#if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
+    limit(RLIMIT_FSIZE, 0);
     limit(RLIMIT_AS, MAX_ADDRESS_SPACE);
 #endif
     return deny_calls(err);
