@@ -105,8 +105,8 @@ static enum err_code fake_open(struct infer_session *s, const char *path, const 
         goto out;
     }
     s->state = f;
-    char *rest, *line = strtok_r((char *)text, "\n", &rest);
-    while ((line = strtok_r(NULL, "\n", &rest)))
+    char *rest = (char *)text + sizeof INFER_FAKE_MAGIC - 1;
+    for (char *line; (line = strsep(&rest, "\n"));)
         if (!parse_line(s, f, line)) {
             rc = err_set(err, ERR_CORRUPT, "%s: not a fake network's line", path);
             goto out;

@@ -20,6 +20,7 @@
 
 enum { INFER_DIMS_MAX = 8, INFER_PORTS_MAX = 32, INFER_NAME_MAX = 128 };
 #define INFER_TENSOR_MAX_BYTES ((size_t)1 << 30)
+#define INFER_KEEP_MAX_BYTES ((uint64_t)3 << 29) /* the kept form's offsets have 31 bits */
 
 enum infer_type { INFER_F32, INFER_I32, INFER_I64, INFER_U8 };
 
@@ -43,9 +44,10 @@ struct infer_port {
 struct infer_options {
     const char *ort_library; /* NULL: beside the binary, the build's copy, <bindir>/../lib/fovea/,
                                 the system's loader path */
-    const char *cache_dir; /* prepared graphs, may be deleted any time; NULL: prepare every time */
-    unsigned n_threads;    /* for one run; 0: one a core */
-    bool one_shot;         /* few runs follow: start sooner, run slower */
+    const char *cache_dir;   /* prepared networks, of their size in all, may be deleted any time;
+                                  NULL: prepare every time */
+    unsigned n_threads;      /* for one run; 0: one a core */
+    bool one_shot;           /* few runs follow: start sooner, run slower */
 };
 
 struct infer;
@@ -61,9 +63,10 @@ void infer_destroy(struct infer *in);
 enum err_code infer_describe(struct infer *in, char *out, size_t n, struct err *err);
 
 /* Load the network at path. identity, a string that changes when any of the network's files does,
- * lets the prepared graph be kept in cache_dir and used the next time; NULL: nothing is kept.
- * ERR_NOT_FOUND (the file, or an inference library), ERR_CORRUPT (not a network), ERR_UNSUPPORTED
- * (an element type or a number of ports that nothing here can hold), ERR_NOMEM, ERR_IO. */
+ * lets it be kept in cache_dir as prepared and used the next time; NULL: nothing is kept, as it
+ * must be for files of more than INFER_KEEP_MAX_BYTES. ERR_NOT_FOUND (the file, or an inference
+ * library), ERR_CORRUPT (not a network), ERR_UNSUPPORTED (an element type or a number of ports that
+ * nothing here can hold), ERR_NOMEM, ERR_IO. */
 enum err_code infer_session_open(struct infer_session **out, struct infer *in, const char *path,
                                  const char *identity, struct err *err);
 void infer_session_close(struct infer_session *s);

@@ -50,7 +50,7 @@ static void mix_all(uint64_t h[8], const uint8_t *p, size_t n)
 {
     uint64_t w;
     for (; n; p += 64, n -= 64)
-        for (int k = 0; k < 8; k++) {
+        for (size_t k = 0; k < 8; k++) {
             memcpy(&w, p + 8 * k, sizeof w);
             h[k] = mix(h[k], w);
         }

@@ -15,8 +15,8 @@ struct infer {
     struct infer_ort *ort;        /* NULL until the first session needs it */
 };
 
-/* open fills the session's ports and state; on failure it leaves state NULL. run is called with
- * tensors that fit the ports, from several threads at once. close takes what open left. */
+/* open fills the session's ports and state; where it fails after setting state, close is called all
+ * the same. run gets tensors that fit the ports, from several threads at once. */
 struct infer_backend {
     enum err_code (*open)(struct infer_session *s, const char *path, const char *identity,
                           struct err *err);

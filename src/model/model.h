@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/hash.h"
@@ -76,9 +77,10 @@ enum err_code model_text_read(const struct model_folder *f, struct model_text *o
 enum err_code model_embed_dim(const struct model_folder *f, unsigned *dim, struct err *err);
 
 /* What changes when a file of <dir>/<type> does: a hash of the names, sizes, times and inodes of
- * all of them (large networks keep their weights in files beside model.onnx). Reads no content. */
+ * all of them (large networks keep their weights in files beside model.onnx), and their size in
+ * all. Reads no content. */
 enum err_code model_identity(const struct model_folder *f, enum model_type type, char out[HASH_HEX],
-                             struct err *err);
+                             uint64_t *n_bytes, struct err *err);
 
 /* The space that a CLIP model's vectors live in: SHA-256 over the content of every file in both
  * towers' folders and of how fovea runs them. Vectors of different spaces cannot be compared. The

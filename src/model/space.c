@@ -24,6 +24,7 @@ static bool is_foreign(const char *name)
 struct walk {
     char dir[MODEL_PATH_MAX];
     struct hash hash;
+    uint64_t n_bytes;
     bool content; /* else names and stat() only */
 };
 
@@ -55,6 +56,7 @@ static enum err_code add_file(const char *name, void *ctx, struct err *err)
         return ERR_NONE; /* a folder */
     if (rc != ERR_NONE)
         return err_set(err, rc, "%s", why.msg);
+    w->n_bytes += info.size_bytes;
     hash_update(&w->hash, name, strlen(name) + 1);
     if (w->content)
         return add_content(path, &w->hash, err);
@@ -82,14 +84,16 @@ static void finish(struct walk *w, char out[HASH_HEX])
 }
 
 enum err_code model_identity(const struct model_folder *f, enum model_type type, char out[HASH_HEX],
-                             struct err *err)
+                             uint64_t *n_bytes, struct err *err)
 {
     struct walk w = { .content = false };
     hash_init(&w.hash);
     hash_update(&w.hash, f->dir, strlen(f->dir) + 1);
     enum err_code rc = walk_tower(f, type, &w, err);
-    if (rc == ERR_NONE)
+    if (rc == ERR_NONE) {
         finish(&w, out);
+        *n_bytes = w.n_bytes;
+    }
     return rc;
 }
 

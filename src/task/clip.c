@@ -25,12 +25,14 @@ enum err_code task_clip_open_network(struct infer_session **out, size_t *dim, st
                                      struct err *err)
 {
     char path[MODEL_PATH_MAX], identity[HASH_HEX];
+    uint64_t n_bytes;
     *out = NULL;
     enum err_code rc = model_path(f, type, "model.onnx", path, err);
     if (rc == ERR_NONE)
-        rc = model_identity(f, type, identity, err);
+        rc = model_identity(f, type, identity, &n_bytes, err);
     if (rc == ERR_NONE)
-        rc = infer_session_open(out, in, path, identity, err);
+        rc = infer_session_open(out, in, path, n_bytes > INFER_KEEP_MAX_BYTES ? NULL : identity,
+                                err);
     if (rc != ERR_NONE)
         return rc;
     struct err why = { 0 };

@@ -167,17 +167,19 @@ static void an_identity_follows_the_files(void)
 {
     struct model_folder f;
     char one[HASH_HEX], two[HASH_HEX];
+    uint64_t n = 0;
     put_model("c");
     REQUIRE(model_find(scratch, MODEL_CLIP, "c", &f, NULL) == ERR_NONE);
-    REQUIRE(model_identity(&f, MODEL_VISUAL, one, NULL) == ERR_NONE);
-    CHECK(model_identity(&f, MODEL_VISUAL, two, NULL) == ERR_NONE);
+    REQUIRE(model_identity(&f, MODEL_VISUAL, one, &n, NULL) == ERR_NONE);
+    CHECK(model_identity(&f, MODEL_VISUAL, two, &n, NULL) == ERR_NONE);
     CHECK_STR(two, one);
+    CHECK(n > 1 && n < 200);
     put("clip/c/textual/model.onnx", "other");
-    CHECK(model_identity(&f, MODEL_VISUAL, two, NULL) == ERR_NONE);
+    CHECK(model_identity(&f, MODEL_VISUAL, two, &n, NULL) == ERR_NONE);
     CHECK_STR(two, one);
     put("clip/c/visual/model.onnx", "v"); /* same content, another file */
-    CHECK(model_identity(&f, MODEL_VISUAL, two, NULL) == ERR_NONE && strcmp(one, two) != 0);
-    CHECK(model_identity(&f, MODEL_DETECTION, two, NULL) == ERR_NOT_FOUND);
+    CHECK(model_identity(&f, MODEL_VISUAL, two, &n, NULL) == ERR_NONE && strcmp(one, two) != 0);
+    CHECK(model_identity(&f, MODEL_DETECTION, two, &n, NULL) == ERR_NOT_FOUND);
 }
 
 static const struct tap_case cases[] = {
