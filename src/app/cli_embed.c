@@ -9,7 +9,8 @@
 
 static const struct cli_option options[] = {
     { "text", 't', "TEXT", "words to embed" },
-    { "image", 'i', "FILE", "a picture to embed, upright, alpha over black" },
+    { "image", 'i', "FILE", "a picture to embed" },
+    { "contract", 0, "NAME", "pixels of the picture: view (default) or reference" },
     { "model", 0, "NAME", "the CLIP model (default: $FOVEA_MODEL)" },
     { "json", 0, NULL, "an object with model, dim and embedding" },
     { NULL, 0, NULL, NULL },
@@ -18,10 +19,12 @@ static const struct cli_option options[] = {
 static enum err_code embed(const struct cli_call *call, struct predict_bundle *b,
                            struct image_decoder *d, float *out, struct err *err)
 {
-    const char *text = cli_value(call, "text");
-    return b->clip_textual
-               ? task_clip_textual_embed(b->clip_textual, text, strlen(text), out, err)
-               : library_embed_file(d, b->clip_visual, cli_value(call, "image"), out, err);
+    const char *text = cli_value(call, "text"), *contract = cli_value(call, "contract");
+    if (b->clip_textual)
+        return task_clip_textual_embed(b->clip_textual, text, strlen(text), out, err);
+    bool reference = contract && !strcmp(contract, "reference");
+    return library_embed_file(d, b->clip_visual, cli_value(call, "image"),
+                              reference ? IMAGE_REFERENCE : IMAGE_VIEW, out, err);
 }
 
 static enum err_code print(const struct cli_call *call, const char *model, const float *v,
@@ -47,6 +50,9 @@ static int run(const struct cli_call *call)
     const char *given = cli_value(call, "model"), *text = cli_value(call, "text");
     if (!text == !cli_value(call, "image") || call->n_args)
         return cli_usage(call, "give either --text TEXT or --image FILE");
+    const char *contract = cli_value(call, "contract");
+    if (contract && strcmp(contract, "view") != 0 && strcmp(contract, "reference") != 0)
+        return cli_usage(call, "--contract is view or reference, not \"%.60s\"", contract);
     const char *model = given ? given : call->config->model;
     struct err err = { 0 };
     struct engine e = { 0 };

@@ -111,7 +111,9 @@ static enum err_code put_root(const struct store_root *r, void *ctx, struct err 
 static enum err_code put_space(const struct store_space *sp, int64_t n, void *ctx, struct err *err)
 {
     struct list *l = ctx;
-    enum err_code rc = buf_printf(&l->b, err, "%s{\"model\":", l->sep);
+    char hex[HASH_HEX];
+    hash_hex(sp->hash, hex);
+    enum err_code rc = buf_printf(&l->b, err, "%s{\"hash\":\"%s\",\"model\":", l->sep, hex);
     l->sep = ",";
     if (rc == ERR_NONE)
         rc = json_put_string(&l->b, sp->model, strlen(sp->model), err);

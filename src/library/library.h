@@ -124,10 +124,12 @@ enum err_code library_vacuum(const char *dir, bool purge, struct store_purged *p
 
 /* ---- one image, as the library sees it ---- */
 
-/* The file decoded as photos are (upright, alpha over black) and run through the model: out [dim]
- * f32, not normalised. For examples that are not in the library. */
+/* The file decoded and run through the model: out [dim] f32, not normalised. IMAGE_VIEW is how photos
+ * of the library are seen, for examples that are not in it; IMAGE_REFERENCE is how Immich's service
+ * does. */
 enum err_code library_embed_file(struct image_decoder *d, const struct task_clip_visual *v,
-                                 const char *path, float *out, struct err *err);
+                                 const char *path, enum image_contract contract, float *out,
+                                 struct err *err);
 
 /* To unit length; returns the length it had. A vector of zeros stays one. */
 float library_normalise(float *v, size_t dim);

@@ -52,7 +52,8 @@ enum err_code photo_decode(struct image_decoder *d, const uint8_t *bytes, size_t
 }
 
 enum err_code library_embed_file(struct image_decoder *d, const struct task_clip_visual *v,
-                                 const char *path, float *out, struct err *err)
+                                 const char *path, enum image_contract contract, float *out,
+                                 struct err *err)
 {
     struct photo_limits limits = photo_limits(0, 0, task_clip_visual_side_px(v));
     struct image img = { 0 };
@@ -60,11 +61,17 @@ enum err_code library_embed_file(struct image_decoder *d, const struct task_clip
     size_t n = 0;
     struct err why = { 0 };
     enum err_code rc = file_read(path, (size_t)limits.max_bytes, &bytes, &n, NULL, err);
-    if (rc == ERR_NONE &&
-        (rc = photo_decode(d, bytes, n, path, &limits, NULL, &img, &why)) != ERR_NONE)
+    if (rc != ERR_NONE)
+        return rc;
+    if (contract == IMAGE_VIEW)
+        rc = photo_decode(d, bytes, n, path, &limits, NULL, &img, &why);
+    else
+        rc = image_decode(d, bytes, n, path, &(struct image_decode_opts){ .contract = contract },
+                          &img, &why);
+    if (rc != ERR_NONE)
         err_set(err, rc, "%s: %s", path, why.msg);
-    if (rc == ERR_NONE)
-        rc = task_clip_visual_embed_image(v, &img, IMAGE_VIEW, out, err);
+    else
+        rc = task_clip_visual_embed_image(v, &img, contract, out, err);
     image_clear(&img);
     free(bytes);
     return rc;

@@ -115,7 +115,7 @@ static enum err_code embed_example(struct search *s, const char *path, float *ou
         return rc;
     rc = check_dim(s, task_clip_visual_dim(b->clip_visual), err);
     if (rc == ERR_NONE)
-        rc = library_embed_file(s->o.decoder, b->clip_visual, path, out, err);
+        rc = library_embed_file(s->o.decoder, b->clip_visual, path, IMAGE_VIEW, out, err);
     predict_release(s->o.predict, b);
     if (rc == ERR_NONE)
         library_normalise(out, dim);

@@ -39,6 +39,7 @@ def test_index_search_similar_status(library, pictures):
     assert found(library('similar', '--json', '-n1', pictures.folder.parent / 'elsewhere.jpg')) == ['2.jpg']
     s = status(library)
     assert s['photos'] == 5 and s['files'] == 5 and s['failed'] == 0
+    assert len(s['spaces'][0].pop('hash')) == 64
     assert s['spaces'] == [{'model': 'fake', 'dim': 24, 'vectors': 5, 'in_sidecar': 5}]
     assert library('doctor').out.count('library') >= 1
 
