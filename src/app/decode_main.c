@@ -60,7 +60,7 @@ void decode_put_row(struct decode_job *job, uint32_t y, const uint8_t *from, int
 enum err_code decode_turn(struct decode_job *job, int orientation, struct err *err)
 {
     size_t n = (size_t)job->width_px * job->height_px * 3;
-    struct image im = { NULL, job->width_px, job->height_px };
+    struct image im = { .width_px = job->width_px, .height_px = job->height_px };
     if (orientation < 2 || orientation > 8)
         return ERR_NONE;
     im.px = malloc(n);

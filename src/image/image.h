@@ -44,11 +44,20 @@ const char *image_format_name(enum image_format f); /* "JPEG", ...; "unknown" */
 /* Does the name end as a format above does? For walking folders without opening every file. */
 bool image_is_photo_name(const char *path);
 
+/* How much of the outermost columns and rows lies beyond the edge of the picture, in pixels. */
+struct image_margin {
+    float left, top, right, bottom;
+};
+
 /* px is [height_px, width_px, 3] u8, red first, rows packed; on the heap, owned by who holds the
  * struct. `{0}` is a valid empty one. */
 struct image {
     uint8_t *px;
     uint32_t width_px, height_px;
+    /* Of the picture before it was decoded smaller, turned as px is; 0: it was not. A JPEG of 1001
+     * pixels is 125.125 wide at 1/8: px has 126 columns, and of the last 0.875 are margin. */
+    uint32_t full_width_px, full_height_px;
+    struct image_margin margin;
 };
 void image_clear(struct image *im); /* frees and empties; NULL is fine */
 
@@ -61,8 +70,8 @@ struct image_decode_opts {
      * JPEG XL, where turning is the container's business and the decoder does it. */
     int orientation;
     /* VIEW only: the side that the caller will scale the shorter side to; 0 for full size. A JPEG
-     * may then come out at 1/2, 1/4 or 1/8, with the same shape exactly, its shorter side at least
-     * IMAGE_OVERSAMPLE times this. */
+     * may then come out at 1/2, 1/4 or 1/8, its shorter side at least IMAGE_OVERSAMPLE times this.
+     */
     uint32_t target_side_px;
     uint64_t max_bytes, max_pixels; /* 0: IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS */
 };
@@ -107,8 +116,9 @@ enum image_filter {
 /* "nearest", "bicubic", ... as in preprocess_cfg.json, any case; false for another word. */
 bool image_filter_parse(const char *name, enum image_filter *out);
 
-/* src scaled to width_px x height_px into *out, every byte as Pillow 12.3's Image.resize().
- * ERR_INVALID (a side is 0), ERR_LIMIT (IMAGE_MAX_PIXELS), ERR_NOMEM; then *out is empty. */
+/* src, less its margins, scaled to width_px x height_px into *out: every byte as Pillow 12.3's
+ * Image.resize(), its box being what the margins leave. ERR_INVALID (a side is 0), ERR_LIMIT
+ * (IMAGE_MAX_PIXELS), ERR_NOMEM; then *out is empty. */
 enum err_code image_resize(const struct image *src, uint32_t width_px, uint32_t height_px,
                            enum image_filter filter, struct image *out, struct err *err);
 
@@ -128,7 +138,8 @@ struct image_preprocess {
 
 /* out: [3, height_px, width_px] f32. Each float is (x / 255) * (1 / std) - mean / std, rounded
  * after each step, which is numpy's arithmetic in Immich's transforms.py; IMAGE_SHORTEST is its
- * resize_pil + crop_pil, the other two are open_clip's. Only pixels that end up in out are
+ * resize_pil + crop_pil, the other two are open_clip's. Sizes are worked out from the full
+ * ones, so a picture decoded smaller is placed as the whole. Only pixels that end up in out are
  * computed. ERR_INVALID (empty image, zero size or std), ERR_LIMIT, ERR_NOMEM. */
 enum err_code image_to_tensor(const struct image *im, const struct image_preprocess *pre,
                               float *out, struct err *err);

@@ -153,9 +153,7 @@ static void check_header(struct jpeg *j, size_t n, uint64_t max_pixels)
     }
 }
 
-/* The largest of 8, 4, 2 that leaves the shorter side as IMAGE_OVERSAMPLE promises; 1 if none. It
- * has to divide both sides, as it does those of nearly every camera: a fraction of a pixel lost at
- * an edge changes the shape, and with it how the picture is scaled and cut. */
+/* The largest of 8, 4, 2 that leaves the shorter side as IMAGE_OVERSAMPLE promises; 1 if none. */
 static unsigned shrink(const struct jpeg_decompress_struct *c, const struct image_decode_opts *o)
 {
     uint64_t least = (uint64_t)o->target_side_px * IMAGE_OVERSAMPLE;
@@ -163,7 +161,7 @@ static unsigned shrink(const struct jpeg_decompress_struct *c, const struct imag
     if (o->contract != IMAGE_VIEW || !least)
         return 1;
     for (unsigned d = 8; d > 1; d /= 2)
-        if (c->image_width % d == 0 && c->image_height % d == 0 && side / d >= least)
+        if (side >= least * d)
             return d;
     return 1;
 }
@@ -204,6 +202,23 @@ static void read_rows(struct jpeg *j)
     j->all_rows_read = true;
 }
 
+/* A shrunk picture ends within its last pixel wherever its side is not a multiple; libjpeg fills
+ * the rest of that pixel with what the encoder put beyond the edge. */
+static struct image take_image(struct jpeg *j)
+{
+    const struct jpeg_decompress_struct *c = &j->cinfo;
+    float shrink = (float)c->scale_denom; /* scale_num is 1 */
+    struct image im = { j->px,
+                        c->output_width,
+                        c->output_height,
+                        c->image_width,
+                        c->image_height,
+                        { .right = (float)c->output_width - (float)c->image_width / shrink,
+                          .bottom = (float)c->output_height - (float)c->image_height / shrink } };
+    j->px = NULL;
+    return im;
+}
+
 static void decode(struct jpeg *j, size_t n, const struct image_decode_opts *opts)
 {
     struct jpeg_decompress_struct *c = &j->cinfo;
@@ -239,8 +254,7 @@ enum err_code image_jpeg_decode(const uint8_t *bytes, size_t n,
     if (!setjmp(j->failed)) {
         open_source(j, bytes, n);
         decode(j, n, opts);
-        *out = (struct image){ j->px, j->cinfo.output_width, j->cinfo.output_height };
-        j->px = NULL;
+        *out = take_image(j);
     }
     enum err_code rc = j->rc;
     jpeg_destroy_decompress(&j->cinfo);

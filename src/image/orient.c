@@ -29,6 +29,21 @@ static struct walk walk_of(int orientation, ptrdiff_t w, ptrdiff_t h)
     }
 }
 
+/* Which side of the stored image each side of the result was. */
+static struct image_margin turned(struct image_margin m, int orientation)
+{
+    switch (orientation) {
+    case 2: return (struct image_margin){ m.right, m.top, m.left, m.bottom };
+    case 3: return (struct image_margin){ m.right, m.bottom, m.left, m.top };
+    case 4: return (struct image_margin){ m.left, m.bottom, m.right, m.top };
+    case 5: return (struct image_margin){ m.top, m.left, m.bottom, m.right };
+    case 6: return (struct image_margin){ m.bottom, m.left, m.top, m.right };
+    case 7: return (struct image_margin){ m.bottom, m.right, m.top, m.left };
+    case 8: return (struct image_margin){ m.top, m.right, m.bottom, m.left };
+    default: return m;
+    }
+}
+
 static void turn_tile(const struct image *im, uint8_t *out, const struct walk *t, uint32_t x0,
                       uint32_t y0)
 {
@@ -59,7 +74,14 @@ enum err_code image_orient(struct image *im, int orientation, struct err *err)
     for (uint32_t y = 0; y < im->height_px; y += TILE)
         for (uint32_t x = 0; x < im->width_px; x += TILE)
             turn_tile(im, px, &t, x, y);
+    struct image out = {
+        px, w, h, im->full_width_px, im->full_height_px, turned(im->margin, orientation)
+    };
+    if (swaps) {
+        out.full_width_px = im->full_height_px;
+        out.full_height_px = im->full_width_px;
+    }
     image_clear(im);
-    *im = (struct image){ px, w, h };
+    *im = out;
     return ERR_NONE;
 }

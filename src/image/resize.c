@@ -76,10 +76,44 @@ bool image_filter_parse(const char *name, enum image_filter *out)
     return false;
 }
 
-/* One axis: in_size pixels become out_size, of which n from o0 on are wanted. */
+/* One axis: of in_size pixels the part [from, to) becomes out_size, of which n from o0 on are
+ * wanted. Single precision, as Pillow's box. */
 struct axis {
-    uint32_t in_size, out_size, o0, n;
+    uint32_t in_size;
+    float from, to;
+    uint32_t out_size, o0, n;
 };
+
+static struct axis axis_across(const struct image *src, const struct image_part *p)
+{
+    return (struct axis){ src->width_px,
+                          src->margin.left,
+                          (float)src->width_px - src->margin.right,
+                          p->width_px,
+                          p->x,
+                          p->w };
+}
+
+static struct axis axis_down(const struct image *src, const struct image_part *p)
+{
+    return (struct axis){ src->height_px,
+                          src->margin.top,
+                          (float)src->height_px - src->margin.bottom,
+                          p->height_px,
+                          p->y,
+                          p->h };
+}
+
+static double scale_of(const struct axis *a)
+{
+    return (double)(a->to - a->from) / a->out_size;
+}
+
+/* Whole pixels, as many as are asked for. */
+static bool is_cut(const struct axis *a)
+{
+    return a->from == truncf(a->from) && a->to - a->from == (float)a->out_size;
+}
 
 /* Owner of what a struct resample_taps points to. */
 struct taps {
@@ -99,10 +133,9 @@ static void taps_clear(struct taps *taps)
 static void fill_taps(struct taps *taps, uint32_t i, const struct axis *a, enum image_filter filter,
                       double *w)
 {
-    double scale = (double)a->in_size / a->out_size;
-    double stretch = scale < 1 ? 1 : scale, inverse = 1 / stretch;
+    double scale = scale_of(a), stretch = scale < 1 ? 1 : scale, inverse = 1 / stretch;
     double support = filters[filter].support * stretch;
-    double centre = (a->o0 + i + 0.5) * scale;
+    double centre = (double)a->from + (a->o0 + i + 0.5) * scale;
     double from = centre - support + 0.5, to = centre + support + 0.5;
     uint32_t first = from < 0 ? 0 : (uint32_t)from;
     uint32_t end = to > a->in_size ? a->in_size : (uint32_t)to;
@@ -123,7 +156,7 @@ static void fill_taps(struct taps *taps, uint32_t i, const struct axis *a, enum 
 static enum err_code taps_init(struct taps *taps, const struct axis *a, enum image_filter filter,
                                struct err *err)
 {
-    double scale = (double)a->in_size / a->out_size;
+    double scale = scale_of(a);
     double most = ceil(filters[filter].support * (scale < 1 ? 1 : scale)) * 2 + 1;
     uint64_t stride = most < a->in_size ? (uint64_t)most : a->in_size;
     stride = (stride + RESAMPLE_GROUP - 1) / RESAMPLE_GROUP * RESAMPLE_GROUP;
@@ -147,7 +180,7 @@ static enum err_code taps_init(struct taps *taps, const struct axis *a, enum ima
 
 static enum err_code new_image(struct image *im, uint32_t w, uint32_t h, struct err *err)
 {
-    *im = (struct image){ NULL, w, h };
+    *im = (struct image){ .width_px = w, .height_px = h };
     if ((uint64_t)w * h > IMAGE_MAX_PIXELS)
         return err_set(err, ERR_LIMIT, "scaled image of %u x %u pixels, the limit is %llu", w, h,
                        (unsigned long long)IMAGE_MAX_PIXELS);
@@ -214,20 +247,19 @@ static enum err_code vertical_first(const struct image *src, const struct taps *
     return rc;
 }
 
-static enum err_code filtered(const struct image *src, const struct image_part *p,
-                              enum image_filter filter, struct image *out, struct err *err)
+static enum err_code filtered(const struct image *src, const struct axis *across,
+                              const struct axis *down, enum image_filter filter, struct image *out,
+                              struct err *err)
 {
-    const struct axis across = { src->width_px, p->width_px, p->x, p->w };
-    const struct axis down = { src->height_px, p->height_px, p->y, p->h };
     struct taps h = { 0 }, v = { 0 };
-    enum err_code rc = taps_init(&h, &across, filter, err);
+    enum err_code rc = taps_init(&h, across, filter, err);
     if (rc == ERR_NONE)
-        rc = taps_init(&v, &down, filter, err);
+        rc = taps_init(&v, down, filter, err);
     if (rc != ERR_NONE)
         goto out;
     /* Image.resize() shrinks what is over 100 times as tall as wide the other way round, and the
      * rounding between the passes shows it. */
-    if (src->height_px > (uint64_t)src->width_px * 100 && p->height_px < src->height_px)
+    if (src->height_px > (uint64_t)src->width_px * 100 && down->out_size < src->height_px)
         rc = vertical_first(src, &h, &v, out, err);
     else
         rc = horizontal_first(src, &h, &v, out, err);
@@ -240,55 +272,59 @@ out:
 /* The source position is a running sum of doubles in Pillow, so it has to be one here. */
 static void nearest_positions(const struct axis *a, uint32_t *pos)
 {
-    double scale = (double)a->in_size / a->out_size, at = scale * 0.5;
+    double scale = scale_of(a), at = (double)a->from + scale * 0.5;
     for (uint32_t o = 0; o < a->o0 + a->n; o++, at += scale)
         if (o >= a->o0)
             pos[o - a->o0] = at < a->in_size ? (uint32_t)at : a->in_size - 1;
 }
 
-static enum err_code nearest(const struct image *src, const struct image_part *p, struct image *out,
-                             struct err *err)
+static enum err_code nearest(const struct image *src, const struct axis *across,
+                             const struct axis *down, struct image *out, struct err *err)
 {
-    uint32_t *xs = malloc(((size_t)p->w + p->h) * sizeof *xs);
+    uint32_t *xs = malloc(((size_t)across->n + down->n) * sizeof *xs);
     if (!xs)
-        return err_set(err, ERR_NOMEM, "scaling to %u x %u pixels", p->width_px, p->height_px);
-    uint32_t *ys = xs + p->w;
-    nearest_positions(&(struct axis){ src->width_px, p->width_px, p->x, p->w }, xs);
-    nearest_positions(&(struct axis){ src->height_px, p->height_px, p->y, p->h }, ys);
+        return err_set(err, ERR_NOMEM, "scaling to %u x %u pixels", across->out_size,
+                       down->out_size);
+    uint32_t *ys = xs + across->n;
+    nearest_positions(across, xs);
+    nearest_positions(down, ys);
     uint8_t *to = out->px;
-    for (uint32_t y = 0; y < p->h; y++) {
+    for (uint32_t y = 0; y < down->n; y++) {
         const uint8_t *row = src->px + (size_t)ys[y] * src->width_px * 3;
-        for (uint32_t x = 0; x < p->w; x++, to += 3)
+        for (uint32_t x = 0; x < across->n; x++, to += 3)
             memcpy(to, row + (size_t)xs[x] * 3, 3);
     }
     free(xs);
     return ERR_NONE;
 }
 
-static void cut(const struct image *src, const struct image_part *p, struct image *out)
+static void cut(const struct image *src, const struct axis *across, const struct axis *down,
+                struct image *out)
 {
-    for (uint32_t y = 0; y < p->h; y++)
-        memcpy(out->px + (size_t)y * p->w * 3,
-               src->px + ((size_t)(p->y + y) * src->width_px + p->x) * 3, (size_t)p->w * 3);
+    size_t x = (size_t)across->from + across->o0, y = (size_t)down->from + down->o0;
+    for (uint32_t i = 0; i < down->n; i++)
+        memcpy(out->px + (size_t)i * across->n * 3, src->px + ((y + i) * src->width_px + x) * 3,
+               (size_t)across->n * 3);
 }
 
 enum err_code image_resize_part(const struct image *src, const struct image_part *p,
                                 enum image_filter filter, struct image *out, struct err *err)
 {
+    const struct axis across = axis_across(src, p), down = axis_down(src, p);
     *out = (struct image){ 0 };
-    if (!src->width_px || !src->height_px || !p->w || !p->h || p->width_px > INT32_MAX ||
-        p->height_px > INT32_MAX)
+    if (!(across.to > across.from) || !(down.to > down.from) || !p->w || !p->h ||
+        p->width_px > INT32_MAX || p->height_px > INT32_MAX)
         return err_set(err, ERR_INVALID, "scaling %u x %u pixels to %u x %u", src->width_px,
                        src->height_px, p->width_px, p->height_px);
     enum err_code rc = new_image(out, p->w, p->h, err);
     if (rc != ERR_NONE)
         ;
-    else if (p->width_px == src->width_px && p->height_px == src->height_px)
-        cut(src, p, out);
+    else if (is_cut(&across) && is_cut(&down))
+        cut(src, &across, &down, out);
     else if (filter == IMAGE_NEAREST)
-        rc = nearest(src, p, out, err);
+        rc = nearest(src, &across, &down, out, err);
     else
-        rc = filtered(src, p, filter, out, err);
+        rc = filtered(src, &across, &down, filter, out, err);
     if (rc != ERR_NONE)
         image_clear(out);
     return rc;

@@ -9,35 +9,44 @@ struct placement {
     uint32_t left, top;
 };
 
+struct size {
+    uint32_t w, h;
+};
+
+static struct size full_size(const struct image *im)
+{
+    return im->full_width_px ? (struct size){ im->full_width_px, im->full_height_px }
+                             : (struct size){ im->width_px, im->height_px };
+}
+
 static uint32_t to_side(double v)
 {
     return v < 1 ? 1 : v > INT32_MAX ? INT32_MAX : (uint32_t)v;
 }
 
 /* resize_pil and crop_pil of Immich's transforms.py, in their order of operations. */
-static struct placement shortest(const struct image *im, uint32_t w, uint32_t h)
+static struct placement shortest(struct size im, uint32_t w, uint32_t h)
 {
     struct image_part p = { .width_px = w, .height_px = h, .w = w, .h = h };
-    if ((uint64_t)im->width_px * h < (uint64_t)im->height_px * w)
-        p.height_px = to_side((double)im->height_px / im->width_px * w);
+    if ((uint64_t)im.w * h < (uint64_t)im.h * w)
+        p.height_px = to_side((double)im.h / im.w * w);
     else
-        p.width_px = to_side((double)im->width_px / im->height_px * h);
+        p.width_px = to_side((double)im.w / im.h * h);
     p.x = (p.width_px - w) / 2;
     p.y = (p.height_px - h) / 2;
     return (struct placement){ .part = p };
 }
 
 /* ResizeKeepRatio(longest=1) and CenterCropOrPad of open_clip's transform.py. */
-static struct placement longest(const struct image *im, uint32_t w, uint32_t h)
+static struct placement longest(struct size im, uint32_t w, uint32_t h)
 {
-    double ratio_w = (double)im->width_px / w, ratio_h = (double)im->height_px / h;
+    double ratio_w = (double)im.w / w, ratio_h = (double)im.h / h;
     double ratio = ratio_w > ratio_h ? ratio_w : ratio_h;
-    uint32_t pw = to_side(nearbyint(im->width_px / ratio));
-    uint32_t ph = to_side(nearbyint(im->height_px / ratio));
+    uint32_t pw = to_side(nearbyint(im.w / ratio)), ph = to_side(nearbyint(im.h / ratio));
     return (struct placement){ { pw, ph, 0, 0, pw, ph }, (w - pw) / 2, (h - ph) / 2 };
 }
 
-static struct placement place(const struct image *im, const struct image_preprocess *pre)
+static struct placement place(struct size im, const struct image_preprocess *pre)
 {
     uint32_t w = pre->width_px, h = pre->height_px;
     switch (pre->fit) {
@@ -83,7 +92,7 @@ enum err_code image_to_tensor(const struct image *im, const struct image_preproc
         pre->std[1] == 0 || pre->std[2] == 0)
         return err_set(err, ERR_INVALID, "tensor of %u x %u from an image of %u x %u pixels",
                        pre->width_px, pre->height_px, im->width_px, im->height_px);
-    const struct placement at = place(im, pre);
+    const struct placement at = place(full_size(im), pre);
     struct image part = { 0 };
     enum err_code rc = image_resize_part(im, &at.part, pre->filter, &part, err);
     if (rc != ERR_NONE)

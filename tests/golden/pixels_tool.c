@@ -1,7 +1,8 @@
 /* pixels_tool - image/ at the end of a pipe, for test_pixels.py to compare with Pillow and numpy.
  *
  *   pixels_tool decode FILE [view SIDE ORIENTATION]           a header line, then RGB bytes
- *   pixels_tool resize FILE W H FILTER [W H FILTER]...        one such image a triple
+ *   pixels_tool resize FILE W H FILTER LEFT TOP RIGHT BOTTOM...   an image for each such seven,
+ *                                                                 the last four being its margins
  *   pixels_tool tensor FILE SIZE FILTER FIT [SIDE]            [3, SIZE, SIZE] f32, machine order
  *   pixels_tool time FILE SIZE FILTER SIDE REPEATS            milliseconds: decode, tensor
  *
@@ -51,7 +52,7 @@ static void read_image(const char *path, const struct image_decode_opts *opts, s
     int at = 0;
     if (sscanf((const char *)bytes, "RGB %u %u%n", &w, &h, &at) == 2) {
         memmove(bytes, bytes + at + 1, n - (size_t)at - 1);
-        *im = (struct image){ bytes, w, h };
+        *im = (struct image){ .px = bytes, .width_px = w, .height_px = h };
         return;
     }
     struct image_decoder *d = NULL;
@@ -136,8 +137,11 @@ int main(int argc, char **argv)
     if (!strcmp(op, "decode")) {
         write_image(&im);
     } else if (!strcmp(op, "resize")) {
-        for (int i = 3; i + 2 < argc; i += 3) {
+        for (int i = 3; i + 6 < argc; i += 7) {
             struct image out = { 0 };
+            im.margin =
+                (struct image_margin){ strtof(argv[i + 3], NULL), strtof(argv[i + 4], NULL),
+                                       strtof(argv[i + 5], NULL), strtof(argv[i + 6], NULL) };
             need(image_resize(&im, number(argv[i]), number(argv[i + 1]), filter_of(argv[i + 2]),
                               &out, &err) == ERR_NONE);
             write_image(&out);

@@ -81,6 +81,13 @@ def same_as_pillow(tool, tmp_path, data):
     assert not wrong, wrong
 
 
+def some_margins(rng, w, h):
+    """Left, top, right, bottom: none, parts of a pixel, whole pixels, up to most of the picture."""
+    most = np.array([w, h, w, h]) * rng.choice([0.49, 1 / max(w, h, 3)])
+    margins = rng.uniform(0, most).astype(np.float32) * rng.integers(0, 2, 4)
+    return tuple(map(float, np.trunc(margins) if rng.integers(3) == 0 else margins))
+
+
 @pytest.mark.parametrize('level', LEVELS)
 def test_resize(tool, tmp_path, level):
     """Random sizes, all filters, noise that reaches both clamps; very thin and very wide ones too."""
@@ -91,11 +98,13 @@ def test_resize(tool, tmp_path, level):
         pixels = rng.choice([0, 255], (h, w, 3)).astype(np.uint8) if i % 3 == 0 else picture(rng, w, h)
         asked = [(*map(int, rng.integers(1, 400, 2)), name) for name in FILTERS]
         asked += [(w, 50, 'bicubic'), (50, h, 'bicubic'), (w, h, 'lanczos')]
+        asked = [(*a, 0, 0, 0, 0) for a in asked] + [(*a, *some_margins(rng, w, h)) for a in asked]
         output = tool('resize', raw_file(tmp_path, pixels), *itertools.chain(*asked), level=level)
-        for (to_w, to_h, name), got in zip(asked, images(output), strict=True):
-            want = np.asarray(Image.fromarray(pixels).resize((int(to_w), int(to_h)), FILTERS[name]))
+        for (to_w, to_h, name, *margins), got in zip(asked, images(output), strict=True):
+            box = (*margins[:2], float(w - np.float32(margins[2])), float(h - np.float32(margins[3])))
+            want = np.asarray(Image.fromarray(pixels).resize((int(to_w), int(to_h)), FILTERS[name], box))
             wrong = differs(got, want)
-            assert not wrong, f'{w} x {h} to {to_w} x {to_h}, {name}: {wrong}'
+            assert not wrong, f'{w} x {h} to {to_w} x {to_h}, {name}, less {margins}: {wrong}'
 
 
 def immich(image, size, resample):

@@ -81,11 +81,11 @@ static void names_of_photos(void)
         CHECK(!image_is_photo_name(no[i]));
 }
 
-/* Pixels named by letters, one byte each of three. */
+/* Pixels named by letters, one byte each of three; NULL: not set. */
 static struct image picture(uint32_t w, uint32_t h, const char *letters)
 {
-    struct image im = { malloc((size_t)w * h * 3), w, h };
-    for (size_t i = 0; im.px && i < (size_t)w * h * 3; i++)
+    struct image im = { .px = malloc((size_t)w * h * 3), .width_px = w, .height_px = h };
+    for (size_t i = 0; letters && im.px && i < (size_t)w * h * 3; i++)
         im.px[i] = (uint8_t)letters[i / 3];
     return im;
 }
@@ -115,7 +115,7 @@ static void every_orientation(void)
 
 static void turning_a_large_image_back_and_forth(void)
 {
-    struct image im = { malloc(101 * 67 * 3), 101, 67 }, was = { malloc(101 * 67 * 3), 101, 67 };
+    struct image im = picture(101, 67, NULL), was = picture(101, 67, NULL);
     REQUIRE(im.px && was.px);
     for (size_t i = 0; i < 101 * 67 * 3; i++)
         im.px[i] = was.px[i] = (uint8_t)(i * 7 + i / 256);
@@ -201,9 +201,34 @@ static void jpeg_view_is_smaller_and_upright(void)
     CHECK(decode(bytes, n, &o, &im, &e) == ERR_NONE && im.width_px == 1000 && im.height_px == 800);
     image_clear(&im);
     free(bytes);
-    make_jpeg(803, 1001, false, &bytes, &n); /* no quotient, no shrinking */
-    o.target_side_px = 50;
-    CHECK(decode(bytes, n, &o, &im, &e) == ERR_NONE && im.width_px == 1001 && im.height_px == 803);
+}
+
+/* 803 x 1001 at 1/8 is 100.375 x 125.125: the margins go where the turning takes them. */
+static void jpeg_view_knows_where_the_picture_ends(void)
+{
+    static const struct image_margin margins[] = {
+        { 0, 0, 0.625f, 0.875f }, { 0, 0, 0.625f, 0.875f }, { 0.625f, 0, 0, 0.875f },
+        { 0.625f, 0.875f, 0, 0 }, { 0, 0.875f, 0.625f, 0 }, { 0, 0, 0.875f, 0.625f },
+        { 0.875f, 0, 0, 0.625f }, { 0.875f, 0.625f, 0, 0 }, { 0, 0.625f, 0.875f, 0 },
+    };
+    uint8_t *bytes;
+    size_t n;
+    struct err e;
+    struct image im = { 0 };
+    make_jpeg(803, 1001, false, &bytes, &n);
+    for (int turn = 0; turn <= 8; turn++) {
+        struct image_decode_opts o = { .contract = IMAGE_VIEW,
+                                       .orientation = turn,
+                                       .target_side_px = 50 };
+        REQUIRE(decode(bytes, n, &o, &im, &e) == ERR_NONE);
+        CHECK(im.width_px == (turn < 5 ? 101 : 126) && im.height_px == (turn < 5 ? 126 : 101));
+        CHECK(im.full_width_px == (turn < 5 ? 803 : 1001));
+        CHECK(im.full_height_px == (turn < 5 ? 1001 : 803));
+        CHECK(!memcmp(&im.margin, &margins[turn], sizeof im.margin));
+        image_clear(&im);
+    }
+    CHECK(decode(bytes, n, NULL, &im, &e) == ERR_NONE && im.full_width_px == 803);
+    CHECK(im.width_px == 803 && im.margin.right == 0 && im.margin.bottom == 0);
     image_clear(&im);
     free(bytes);
 }
@@ -295,6 +320,9 @@ static void resize_refuses_what_it_cannot(void)
     CHECK(image_resize(&im, 1u << 20, 1u << 20, IMAGE_BOX, &out, NULL) == ERR_LIMIT && !out.px);
     CHECK(image_resize(&im, 300000000, 1, IMAGE_BOX, &out, NULL) == ERR_LIMIT && !out.px);
     CHECK(image_resize(&(struct image){ 0 }, 5, 5, IMAGE_BOX, &out, NULL) == ERR_INVALID);
+    im.margin.left = im.margin.right = 0.5f; /* nothing is left */
+    CHECK(image_resize(&im, 7, 5, IMAGE_BOX, &out, NULL) == ERR_INVALID && !out.px);
+    im.margin = (struct image_margin){ 0 };
     CHECK(image_resize(&im, 7, 5, IMAGE_LANCZOS, &out, NULL) == ERR_NONE && out.px[104] == 'a');
     image_clear(&out);
     image_clear(&im);
@@ -331,7 +359,7 @@ static void tensors_of_every_fit(void)
 /* 1 x 60000: the scaled image would have 3 G pixels, of which a square is wanted. */
 static void a_thread_of_an_image_becomes_a_tensor(void)
 {
-    struct image im = { calloc(60000, 3), 1, 60000 };
+    struct image im = { .px = calloc(60000, 3), .width_px = 1, .height_px = 60000 };
     float *out = malloc(224 * 224 * 3 * sizeof *out);
     REQUIRE(im.px && out);
     memset(im.px + 29900 * 3, 255, 200 * 3);
@@ -352,6 +380,7 @@ static const struct tap_case cases[] = {
     CASE(every_orientation),
     CASE(turning_a_large_image_back_and_forth),
     CASE(jpeg_view_is_smaller_and_upright),
+    CASE(jpeg_view_knows_where_the_picture_ends),
     CASE(jpeg_that_is_cut_short_is_refused_at_every_byte),
     CASE(limits_come_before_memory),
     CASE(jpeg_of_endless_scans_is_refused),
