@@ -234,7 +234,11 @@ static enum err_code take_pixels(const struct helper_reply *r, int fd, struct im
         free(px);
         return rc;
     }
-    *out = (struct image){ .px = px, .width_px = r->width_px, .height_px = r->height_px };
+    *out = (struct image){ .px = px,
+                           .width_px = r->width_px,
+                           .height_px = r->height_px,
+                           .full_width_px = r->width_px,
+                           .full_height_px = r->height_px };
     return ERR_NONE;
 }
 

@@ -17,15 +17,15 @@ struct photo_limits photo_limits(uint64_t max_bytes, uint64_t max_pixels, uint32
 static void note_facts(struct photo_facts *f, const struct meta *m, enum image_format format,
                        size_t n, const struct image *img)
 {
-    bool turned = m->orientation >= 5;
+    /* A raw file's own size; what was decoded is its preview. */
+    bool turned = m->orientation >= 5, is_raw = format == IMAGE_RAW && m->width_px && m->height_px;
     uint32_t w = turned ? m->height_px : m->width_px, h = turned ? m->width_px : m->height_px;
-    bool known = w && h; /* else the decoded size, which may be a scaled one */
     snprintf(f->camera, sizeof f->camera, "%s%s%s", m->make, *m->make && *m->model ? " " : "",
              m->model);
     f->photo.size_bytes = (int64_t)n;
     f->photo.format = image_format_name(format);
-    f->photo.width_px = known ? w : img->width_px;
-    f->photo.height_px = known ? h : img->height_px;
+    f->photo.width_px = is_raw ? w : img->full_width_px;
+    f->photo.height_px = is_raw ? h : img->full_height_px;
     f->photo.has_taken = m->has_time;
     f->photo.taken_ns = m->taken_ns;
     f->photo.has_place = m->has_place;

@@ -3,7 +3,7 @@
  *   pixels_tool decode FILE [view SIDE ORIENTATION]           a header line, then RGB bytes
  *   pixels_tool resize FILE W H FILTER LEFT TOP RIGHT BOTTOM...   an image for each such seven,
  *                                                                 the last four being its margins
- *   pixels_tool tensor FILE SIZE FILTER FIT [SIDE]            [3, SIZE, SIZE] f32, machine order
+ *   pixels_tool tensor FILE SIZE FILTER FIT [SIDE [ORIENT.]]  [3, SIZE, SIZE] f32, machine order
  *   pixels_tool time FILE SIZE FILTER SIDE REPEATS            milliseconds: decode, tensor
  *
  * FILE is anything image_decode() reads without the helper, or raw pixels: "RGB W H\n" and bytes.
@@ -122,10 +122,11 @@ int main(int argc, char **argv)
         opts = (struct image_decode_opts){ .contract = IMAGE_VIEW,
                                            .target_side_px = number(argv[4]),
                                            .orientation = (int)number(argv[5]) };
-    } else if ((!strcmp(op, "tensor") && argc == 7) || (!strcmp(op, "time") && argc == 7)) {
+    } else if ((!strcmp(op, "tensor") && argc >= 7) || (!strcmp(op, "time") && argc == 7)) {
         bool timed = !strcmp(op, "time");
         opts.target_side_px = number(argv[timed ? 5 : 6]);
         opts.contract = opts.target_side_px ? IMAGE_VIEW : IMAGE_REFERENCE;
+        opts.orientation = argc == 8 ? (int)number(argv[7]) : 0;
     }
     if (!strcmp(op, "time") && argc == 7) {
         struct image_preprocess pre = clip(number(argv[3]), argv[4], "shortest");

@@ -211,6 +211,27 @@ def test_view_is_upright(tool, tmp_path):
         assert not wrong, f'{orientation}: {wrong}'
 
 
+def cosine(a, b):
+    a, b = a.ravel().astype(float), b.ravel().astype(float)
+    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
+
+
+def test_shrinking_keeps_geometry(tool, tmp_path):
+    """Every residue of 8 on both sides, every way of turning: the tensor of a view decoded smaller is that
+    of the whole view. A picture cut or stretched by the part of a pixel at its edge would show."""
+    rng = np.random.default_rng(12)
+    path = tmp_path / 'a.jpg'
+    for i in range(64):
+        w, h = 560 + i % 8, 280 + i // 8
+        y, x = np.mgrid[0:h, 0:w]
+        pixels = np.stack([128 + 60 * np.sin(x / 30 + k) + 60 * np.cos(y / 15 + k * x / w) for k in range(3)], -1)
+        Image.fromarray(pixels.astype(np.uint8)).save(path, quality=95, subsampling=i % 3)
+        side, orientation, fit = int(rng.choice([17, 35, 70])), i % 8 + 1, ['shortest', 'squash', 'longest'][i % 3]
+        whole, smaller = (np.frombuffer(tool('tensor', path, side, 'bicubic', fit, s, orientation), np.float32)
+                          for s in (100000, side))
+        assert cosine(whole, smaller) > 0.9995, f'{w} x {h} at {side}, {fit}, {orientation}: {cosine(whole, smaller)}'
+
+
 def verdict(decode):
     """The pixels, or None where the file is refused."""
     try:

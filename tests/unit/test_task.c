@@ -145,7 +145,7 @@ static void bad_textual_models_are_refused(void)
 /* A picture of w x h pixels in no particular colours. */
 static struct image picture(uint32_t w, uint32_t h, unsigned seed)
 {
-    struct image im = { malloc((size_t)3 * w * h), w, h };
+    struct image im = { .px = malloc((size_t)3 * w * h), .width_px = w, .height_px = h };
     for (size_t i = 0; im.px && i < (size_t)3 * w * h; i++)
         im.px[i] = (uint8_t)((i * 2654435761u + seed * 97) >> 8);
     return im;
