@@ -22,7 +22,7 @@ static enum err_code run_textual(struct predict *p, float *out, struct err *err)
 static enum err_code run_visual(struct predict *p, float *out, struct err *err)
 {
     uint8_t px[3 * 20 * 30] = { 0 };
-    const struct image im = { px, 20, 30 };
+    const struct image im = { .px = px, .width_px = 20, .height_px = 30 };
     struct predict_bundle *b;
     enum err_code rc = predict_acquire(p, MODEL_CLIP, MODEL_VISUAL, "toy", &b, err);
     if (rc == ERR_NONE)
