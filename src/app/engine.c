@@ -31,8 +31,6 @@ enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_t
         .infer = { .ort_library = c->ort_library, .n_threads = n_threads, .one_shot = one_shot }
     };
     char helper[PATH_BYTES];
-    if (file_make_dirs(c->cache_dir, NULL) != ERR_NONE) /* read-only homes work too, only slower */
-        p.cache_dir = NULL;
     enum err_code rc = predict_create(&e->predict, &p, err);
     if (rc == ERR_NONE)
         rc = image_decoder_create(&e->decoder, engine_helper_path(helper) ? helper : NULL, err);

@@ -138,16 +138,20 @@ static enum err_code check(struct store *s, const char *dir, struct library_chec
     return rc;
 }
 
+/* For writing, but only one that is there: to look at a folder must not make a library of it. */
+static enum err_code open_existing(struct store **s, const char *dir, struct err *err)
+{
+    enum err_code rc = store_open(s, dir, STORE_READ, err);
+    store_close(*s);
+    *s = NULL;
+    return rc == ERR_NONE ? store_open(s, dir, STORE_WRITE, err) : rc;
+}
+
 enum err_code library_check(const char *dir, struct library_checked *found, struct err *err)
 {
     struct store *s = NULL;
     *found = (struct library_checked){ 0 };
-    /* Reading first: a check of a folder that is no library must not make one. */
-    enum err_code rc = store_open(&s, dir, STORE_READ, err);
-    store_close(s);
-    s = NULL;
-    if (rc == ERR_NONE)
-        rc = store_open(&s, dir, STORE_WRITE, err);
+    enum err_code rc = open_existing(&s, dir, err);
     if (rc == ERR_NONE)
         rc = check(s, dir, found, err);
     store_close(s);
@@ -159,11 +163,7 @@ enum err_code library_vacuum(const char *dir, bool purge, struct store_purged *p
 {
     struct store *s = NULL;
     *purged = (struct store_purged){ 0 };
-    enum err_code rc = store_open(&s, dir, STORE_READ, err);
-    store_close(s);
-    s = NULL;
-    if (rc == ERR_NONE)
-        rc = store_open(&s, dir, STORE_WRITE, err);
+    enum err_code rc = open_existing(&s, dir, err);
     if (rc == ERR_NONE && purge) {
         rc = store_begin(s, err);
         if (rc == ERR_NONE)

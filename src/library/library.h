@@ -124,9 +124,9 @@ enum err_code library_vacuum(const char *dir, bool purge, struct store_purged *p
 
 /* ---- one image, as the library sees it ---- */
 
-/* The file decoded and run through the model: out [dim] f32, not normalised. IMAGE_VIEW is how photos
- * of the library are seen, for examples that are not in it; IMAGE_REFERENCE is how Immich's service
- * does. */
+/* The file decoded and run through the model: out [dim] f32, not normalised. IMAGE_VIEW is how
+ * photos of the library are seen, for examples that are not in it; IMAGE_REFERENCE is how Immich's
+ * service does. */
 enum err_code library_embed_file(struct image_decoder *d, const struct task_clip_visual *v,
                                  const char *path, enum image_contract contract, float *out,
                                  struct err *err);

@@ -177,6 +177,18 @@ static enum err_code put_failure(struct shared *sh, const struct job *j, enum er
 
 /* ---- a worker ---- */
 
+/* What ends every use of the store: commit when it is time, stop the run if anything failed,
+ * unlock. */
+static void finish(struct shared *sh, enum err_code rc, struct err *err)
+{
+    if (rc == ERR_NONE)
+        rc = commit_if_due(sh, false, err);
+    if (rc != ERR_NONE)
+        fail_run(sh, rc, err);
+    tell_progress(sh, false);
+    pthread_mutex_unlock(&sh->lock);
+}
+
 static void store_failure(struct worker *w, const struct job *j, const struct err *why)
 {
     struct shared *sh = w->sh;
@@ -185,12 +197,7 @@ static void store_failure(struct worker *w, const struct job *j, const struct er
     enum err_code rc = begin(sh, &err);
     if (rc == ERR_NONE)
         rc = put_failure(sh, j, why->code, why->msg, &err);
-    if (rc == ERR_NONE)
-        rc = commit_if_due(sh, false, &err);
-    if (rc != ERR_NONE)
-        fail_run(sh, rc, &err);
-    tell_progress(sh, false);
-    pthread_mutex_unlock(&sh->lock);
+    finish(sh, rc, &err);
 }
 
 static enum err_code store_slot(struct shared *sh, struct slot *s, float *v, size_t dim,
@@ -213,12 +220,7 @@ static void store_batch(struct worker *w)
     for (size_t i = 0; i < w->n_slots && rc == ERR_NONE; i++)
         rc = store_slot(sh, &w->slots[i], w->vectors + i * w->dim, w->dim, &err);
     sh->report->n_embedded += rc == ERR_NONE ? w->n_slots : 0;
-    if (rc == ERR_NONE)
-        rc = commit_if_due(sh, false, &err);
-    if (rc != ERR_NONE)
-        fail_run(sh, rc, &err);
-    tell_progress(sh, false);
-    pthread_mutex_unlock(&sh->lock);
+    finish(sh, rc, &err);
 }
 
 static void flush(struct worker *w)
@@ -241,32 +243,26 @@ static void flush(struct worker *w)
     w->n_slots = 0;
 }
 
-/* Content that the library has needs no decoding. *done: the file was linked to it. */
-static enum err_code link_known(struct worker *w, const struct job *j, struct slot *slot,
-                                bool *done, struct err *err)
+/* Content that the library has needs no decoding: the file is linked to it. False when it is new,
+ * or when the run is at its end. */
+static bool link_known(struct worker *w, const struct job *j, struct slot *slot)
 {
     struct shared *sh = w->sh;
-    *done = false;
-    pthread_mutex_lock(&sh->lock);
+    struct err err = { 0 };
     bool has = false;
-    enum err_code rc = store_photo_find(sh->store, slot->facts.photo.content, &slot->photo_id, err);
+    pthread_mutex_lock(&sh->lock);
+    enum err_code rc =
+        store_photo_find(sh->store, slot->facts.photo.content, &slot->photo_id, &err);
     if (rc == ERR_NONE && slot->photo_id)
-        rc = store_vector_has(sh->store, sh->space, slot->photo_id, &has, err);
-    if (rc == ERR_NONE && has) {
-        rc = begin(sh, err);
-        if (rc == ERR_NONE)
-            rc = put_file(sh, j, slot->photo_id, NULL, false, err);
-        if (rc == ERR_NONE) {
-            count_done(sh, j, false);
-            *done = true;
-            rc = commit_if_due(sh, false, err);
-        }
-        tell_progress(sh, false);
-    }
-    if (rc != ERR_NONE)
-        fail_run(sh, rc, err);
-    pthread_mutex_unlock(&sh->lock);
-    return rc;
+        rc = store_vector_has(sh->store, sh->space, slot->photo_id, &has, &err);
+    if (rc == ERR_NONE && has)
+        rc = begin(sh, &err);
+    if (rc == ERR_NONE && has)
+        rc = put_file(sh, j, slot->photo_id, NULL, false, &err);
+    if (rc == ERR_NONE && has)
+        count_done(sh, j, false);
+    finish(sh, rc, &err);
+    return has;
 }
 
 static enum err_code prepare(struct worker *w, const struct job *j, const char *path,
@@ -293,28 +289,25 @@ static void do_job(struct worker *w, const struct job *j)
     struct err err = { 0 };
     uint8_t *bytes = NULL;
     size_t n = 0;
-    bool done = false;
     int64_t t = clock_mono_ns();
     *slot = (struct slot){ 0 };
     char *path = photo_path(j->root, j->path);
     enum err_code rc =
         path ? file_read(path, (size_t)w->sh->limits.max_bytes, &bytes, &n, NULL, &err)
              : err_set(&err, ERR_NOMEM, "path of a photo");
+    bool known = false;
     if (rc == ERR_NONE) {
         hash_bytes(bytes, n, slot->facts.photo.content);
         lap(&w->read_s, &t);
-        if (link_known(w, j, slot, &done, &err) != ERR_NONE || done)
-            goto out;
-        rc = prepare(w, j, path, bytes, n, slot, &err);
+        known = link_known(w, j, slot);
+        if (!known)
+            rc = prepare(w, j, path, bytes, n, slot, &err);
     }
-    if (rc == ERR_NONE)
-        w->n_slots++;
-    else
-        store_failure(w, j, &err);
-out:
     free(bytes);
     free(path);
-    if (w->n_slots == BATCH)
+    if (rc != ERR_NONE)
+        store_failure(w, j, &err);
+    else if (!known && ++w->n_slots == BATCH)
         flush(w);
 }
 

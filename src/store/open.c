@@ -110,9 +110,13 @@ static enum err_code open_write(struct store *s, const char *dir, struct err *er
     if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL))
         return store_fail(s, "cannot open the library", err);
     sqlite3_busy_timeout(s->db, BUSY_MS);
-    /* NORMAL: a power cut may take back the last commits, never part of one, and what it takes back
-     * the next run computes again. */
-    return store_exec(s, "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
+    /* WAL with NORMAL: a power cut may take back the last commits, never part of one, and what it
+     * takes back the next run computes again. WAL needs memory that all processes share, which a
+     * network file system has not: there a rollback journal, with every commit synced. */
+    return store_exec(s,
+                      file_is_remote(dir)
+                          ? "PRAGMA journal_mode = DELETE; PRAGMA synchronous = FULL"
+                          : "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
                       "cannot open the library", err);
 }
 

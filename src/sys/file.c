@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 static enum err_code sys_error(struct err *err, const char *path, const char *what)
@@ -227,6 +228,22 @@ enum err_code file_replace(const char *path, const void *data, size_t n, struct 
         rc = file_draft_commit(&d, err);
     file_draft_close(&d);
     return rc;
+}
+
+bool file_is_remote(const char *path)
+{
+    /* NFS, SMB, CIFS, SMB2, 9P, AFS, Ceph, Coda (include/uapi/linux/magic.h); FUSE may be either,
+     * and what people mount by it (sshfs, rclone) is remote. */
+    static const unsigned long kinds[] = { 0x6969,     0x517b,     0xff534d42,
+                                           0xfe534d42, 0x01021997, 0x5346414f,
+                                           0x00c36400, 0x73757245, 0x65735546 };
+    struct statfs fs;
+    if (statfs(path, &fs))
+        return false;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if ((unsigned long)fs.f_type == kinds[i])
+            return true;
+    return false;
 }
 
 enum err_code file_make_dirs(const char *dir, struct err *err)

@@ -52,6 +52,10 @@ enum err_code file_draft_write(struct file_draft *d, uint64_t at, const void *da
 enum err_code file_draft_commit(struct file_draft *d, struct err *err);
 void file_draft_close(struct file_draft *d);
 
+/* Is the file or folder on another machine, where locks and shared memory are not what they are
+ * here? */
+bool file_is_remote(const char *path);
+
 /* Create dir and its parents (0700 for new ones: a library tells where somebody lives). */
 enum err_code file_make_dirs(const char *dir, struct err *err);
 
