@@ -83,6 +83,11 @@ static enum err_code open_read(struct store *s, struct err *err)
         sqlite3_exec(s->db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL) == SQLITE_OK)
         return ERR_NONE;
     int rc = s->db ? sqlite3_errcode(s->db) : SQLITE_NOMEM;
+    /* Before a library is in WAL mode, at its very making, only a writer can roll back. */
+    if (s->db && sqlite3_extended_errcode(s->db) == SQLITE_READONLY_ROLLBACK)
+        return err_set(err, ERR_NOT_FOUND,
+                       "%s: the run that made it was cut short: `fovea index FOLDER` goes on",
+                       s->path);
     char *wal = str_format("%s-wal", s->path);
     char *uri = sqlite3_mprintf("file:%w?immutable=1", s->path);
     bool immutable = wal && uri && !strpbrk(s->path, "?#%") &&

@@ -77,6 +77,9 @@ enum err_code store_schema_check(struct store *s, bool may_write, const char *di
                        s->path, (long long)version, store_n_schema_steps);
     if (version == (int64_t)store_n_schema_steps)
         return ERR_NONE;
+    if (!may_write && fresh) /* a run that was cut short before it made anything */
+        return err_set(err, ERR_NOT_FOUND,
+                       "library %s has no photos yet: `fovea index FOLDER` adds some", dir);
     if (!may_write)
         return err_set(
             err, ERR_UNSUPPORTED,
