@@ -2,9 +2,13 @@
  */
 #include "library/sidecar.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
 
 /* Rows that a search may take from the database before a new sidecar pays: about 2 ms of reading.
  */
@@ -74,6 +78,20 @@ static enum err_code write_to(struct store *s, const char *path, const struct in
     return rc;
 }
 
+/* What writers that were killed left. None is at work: the caller has the library's lock. */
+static void remove_drafts(const char *dir, const struct store_space *sp)
+{
+    char name[SIDECAR_NAME_MAX];
+    sidecar_name(sp, name);
+    size_t n = strlen(name);
+    DIR *d = opendir(dir);
+    for (const struct dirent *e; d && (e = readdir(d));)
+        if (!strncmp(e->d_name, name, n) && str_starts(e->d_name + n, ".tmp-"))
+            unlinkat(dirfd(d), e->d_name, 0);
+    if (d)
+        closedir(d);
+}
+
 enum err_code sidecar_write(struct store *s, const char *dir, struct store_space *sp,
                             struct err *err)
 {
@@ -81,6 +99,7 @@ enum err_code sidecar_write(struct store *s, const char *dir, struct store_space
     char path[SIDECAR_PATH_MAX];
     enum err_code rc = store_vectors_count(s, sp, &rows, err);
     struct index_stamp stamp = stamp_of(sp, sp->generation, rows);
+    remove_drafts(dir, sp);
     if (rc == ERR_NONE)
         rc = sidecar_path(dir, sp, path, err);
     if (rc == ERR_NONE)
