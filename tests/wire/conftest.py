@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 
 import pytest
@@ -113,3 +114,102 @@ def as_nobody(build, environment, models, tmp_path):
     if run('--version').returncode:
         pytest.skip('nobody cannot run the binary here')
     return run
+
+
+class Lab:
+    """Libraries of one folder of small pictures, made by the binary under the faults of tests/fault/preload.c."""
+
+    def __init__(self, build, environment, folder, delay_ms=0):
+        self.binary, self.preload = build / 'fovea', build / 'tests/libpreload.so'
+        if not self.binary.exists():
+            pytest.skip('no fovea binary in this build')
+        if b'__asan_init' in self.binary.read_bytes() or b'__tsan_init' in self.binary.read_bytes():
+            pytest.skip('calls fail in the plain build, where no sanitizer stands before libc too')
+        self.folder, self.pictures = folder, folder / 'pictures'
+        self.models = folder / 'models'
+        write_fake_model(self.models, delay_ms=delay_ms)
+        self.environment = {**environment, 'FOVEA_MODEL': 'fake', 'HOME': str(folder),
+                            'XDG_CACHE_HOME': str(folder / 'cache'),
+                            'MACHINE_LEARNING_CACHE_FOLDER': str(self.models)}
+
+    def add(self, name, seed, size=(16, 16)):
+        """A picture of its own for each seed."""
+        from PIL import Image
+        path = self.pictures / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = Image.new('RGB', size)
+        image.putdata([(seed * 53 % 256, (seed * 97 + x * 9) % 256, (seed // 5 * 31 + y * 7) % 256)
+                       for y in range(size[1]) for x in range(size[0])])
+        image.save(path, 'JPEG', quality=95)
+        return path
+
+    def start(self, library, *args, cwd='/', **faults):
+        """A process; faults: kind='read', at=3, ... are FAULT_KIND, FAULT_AT, ..."""
+        env = {**self.environment, 'FOVEA_LIBRARY': str(library)}
+        if faults:
+            env['LD_PRELOAD'] = str(self.preload)
+            env.update({'FAULT_' + name.upper(): str(value) for name, value in faults.items()})
+        return subprocess.Popen([self.binary, *map(str, args)], env=env, text=True, cwd=cwd, errors='replace',
+                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run(self, library, *args, **faults):
+        """(status, stdout, stderr); status is -N for death by signal N."""
+        process = self.start(library, *args, **faults)
+        out, err = process.communicate(timeout=120)
+        return process.returncode, out, err
+
+    def index(self, library, *args, **faults):
+        return self.run(library, 'index', '-q', '-j1', *(args or [self.pictures]), **faults)
+
+    def count(self, library, *args, **faults):
+        """How many calls of a kind a run makes."""
+        report = self.folder / 'report'
+        self.run(library, *args, report=report, **faults)
+        return int(report.read_text())
+
+    def dump(self, library):
+        """All that a library knows, by path and content: no ids, no times, no order of arrival."""
+        with sqlite3.connect(f'file:{library}/library.db?mode=ro', uri=True) as db:
+            db.text_factory = bytes
+            assert db.execute('PRAGMA integrity_check').fetchall() == [(b'ok',)]
+            assert db.execute('PRAGMA foreign_key_check').fetchall() == []
+            wrong = db.execute('SELECT count(*) FROM photo WHERE n_live <> (SELECT count(*) FROM file'
+                               ' WHERE photo_id = photo.id AND gone_ns IS NULL)').fetchone()
+            assert wrong == (0,), 'photos that count their files wrong'
+            dump = {
+                'roots': db.execute('SELECT path, offline FROM root').fetchall(),
+                'files': db.execute('SELECT r.path, f.path, f.size_bytes, f.mtime_ns, p.content, f.error, f.gone_ns'
+                                    ' IS NULL FROM file f JOIN root r ON r.id = f.root_id'
+                                    ' LEFT JOIN photo p ON p.id = f.photo_id').fetchall(),
+                'photos': db.execute('SELECT content, size_bytes, format, width_px, height_px, taken_ns, latitude,'
+                                     ' longitude, camera, n_live FROM photo').fetchall(),
+                'vectors': db.execute('SELECT s.hash, p.content, v.v FROM vector v JOIN space s ON s.id = v.space_id'
+                                      ' JOIN photo p ON p.id = v.photo_id').fetchall(),
+            }
+        db.close()
+        return {what: sorted(rows, key=repr) for what, rows in dump.items()}
+
+    def found(self, library, query='red dog', n=1000):
+        """The answer to a query: [(name, score)]."""
+        status, out, err = self.run(library, 'search', '--json', '-n', n, query)
+        assert status == 0, err
+        return [(os.path.basename(r['path']), round(r['score'], 6)) for r in json.loads(out)['results']]
+
+    def contents(self):
+        return {p: p.read_bytes() for p in self.pictures.rglob('*') if p.is_file()}
+
+
+def told(status, out, err):
+    """A run that was disturbed ended by itself and, where it failed, said why in one line or in its summary."""
+    lines = [line for line in err.splitlines() if 'warning:' not in line]
+    if status == 0:
+        return not lines
+    return status == 1 and (len(lines) == 1 and lines[0].startswith('fovea: ') or
+                            not lines and ('failed' in out or 'offline' in out))
+
+
+@pytest.fixture
+def lab(build, environment, tmp_path):
+    lab = Lab(build, environment, tmp_path)
+    lab.told = told
+    return lab
