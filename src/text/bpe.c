@@ -5,7 +5,6 @@
  * O(n log n) however long it is. What the reference does about unknown characters is kept, also
  * where it is odd. */
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -337,11 +336,7 @@ enum err_code text_bpe_load(struct text_model **out, const struct json *v, struc
     if (rc != ERR_NONE)
         return rc;
     m->unk = text_vocab_find(&m->model.vocab, m->unk_token, m->n_unk);
-    for (unsigned b = 0; b < 256; b++) {
-        char name[8];
-        int n = snprintf(name, sizeof name, "<0x%02X>", b);
-        m->byte_ids[b] = text_vocab_find(&m->model.vocab, name, (size_t)n);
-    }
+    text_byte_ids(&m->model.vocab, m->byte_ids);
     *out = &m->model;
     return ERR_NONE;
 }

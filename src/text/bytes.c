@@ -1,6 +1,7 @@
-/* ByteLevel (GPT-2): every byte of a word as a character that shows, so that a model of characters
- * is one of bytes and no text is unknown to it. */
-#include <string.h>
+/* Two ways to have no text unknown. ByteLevel (GPT-2): every byte of a word as a character that
+ * shows, so that a model of characters is one of bytes. Byte fallback (SentencePiece): tokens for
+ * single bytes, for characters that are in no other. */
+#include <stdio.h>
 
 #include "text/stage.h"
 
@@ -20,4 +21,13 @@ enum err_code text_put_bytes(struct buf *out, const char *p, size_t n, struct er
     for (size_t i = 0; i < n && rc == ERR_NONE; i++)
         rc = text_put(out, shown((unsigned char)p[i]), err);
     return rc;
+}
+
+void text_byte_ids(const struct text_vocab *v, int32_t ids[256])
+{
+    for (unsigned b = 0; b < 256; b++) {
+        char name[8];
+        int n = snprintf(name, sizeof name, "<0x%02X>", b);
+        ids[b] = text_vocab_find(v, name, (size_t)n);
+    }
 }

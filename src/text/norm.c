@@ -103,6 +103,12 @@ static enum err_code run_bytes(const struct text_norm *s, const char *p, size_t 
     return text_put_bytes(out, p, n, err);
 }
 
+static enum err_code run_map(const struct text_norm *s, const char *p, size_t n, struct buf *out,
+                             struct err *err)
+{
+    return text_charsmap_run(s->map, p, n, out, err);
+}
+
 static enum err_code run_strip(const struct text_norm *s, const char *p, size_t n, struct buf *out,
                                struct err *err)
 {
@@ -178,6 +184,13 @@ static enum err_code load_prepend(struct text_tokenizer *t, const struct json *v
     return rc == ERR_NONE ? add(t, s, err) : rc;
 }
 
+static enum err_code load_map(struct text_tokenizer *t, const struct json *v, struct err *err)
+{
+    struct text_norm s = { .run = run_map };
+    enum err_code rc = text_charsmap_load(&s.map, v, &t->mem, err);
+    return rc == ERR_NONE ? add(t, s, err) : rc;
+}
+
 static enum err_code load_strip(struct text_tokenizer *t, const struct json *v, struct err *err)
 {
     struct text_norm s = { .run = run_strip, .left = true, .right = true };
@@ -203,6 +216,7 @@ enum err_code text_norm_load(struct text_tokenizer *t, const struct json *v, str
         { "ByteLevel", NULL, { .run = run_bytes } },
         { "Lowercase", NULL, { .run = run_lower } },
         { "StripAccents", NULL, { .run = run_drop, .drop = text_is_mark } },
+        { "Precompiled", load_map, { 0 } },
         { "Replace", load_replace, { 0 } },
         { "Prepend", load_prepend, { 0 } },
         { "Strip", load_strip, { 0 } },

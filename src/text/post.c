@@ -238,8 +238,9 @@ enum err_code text_post_run(const struct text_tokenizer *t, const struct text_fi
            n = used > fit->pad_length ? used : fit->pad_length;
     if (fit->pad_multiple)
         n = (n + fit->pad_multiple - 1) / fit->pad_multiple * fit->pad_multiple;
-    /* The text's ids wait behind the place of the whole, so that nothing is written over them. */
-    enum err_code rc = grow(out, n + n_text, err);
+    /* The text's ids wait behind the place of the whole, so that nothing is written over them. One
+     * more, so that there are arrays to point to even where there is no token. */
+    enum err_code rc = grow(out, n + n_text + 1, err);
     if (rc != ERR_NONE)
         return rc;
     memmove(out->ids + n, out->ids + first, n_text * sizeof *out->ids);

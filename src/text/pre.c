@@ -159,26 +159,32 @@ static enum err_code run_kinds(const struct text_pre *step, struct text_words *i
     return rc;
 }
 
-/* Append p[0..n) to the text of w; the last word takes it. */
-static enum err_code grow(struct text_words *w, const char *p, size_t n, struct err *err)
+/* A word with each space as the step's prefix, and one before it where the step wants it. */
+static enum err_code prefix_word(const struct text_pre *step, const char *p, size_t n, bool first,
+                                 struct buf *out, struct err *err)
 {
-    w->v[w->n - 1].n += n;
-    return buf_append(&w->text, p, n, err);
+    bool wanted = step->prepend == TEXT_ALWAYS || (step->prepend == TEXT_FIRST && first);
+    bool there = *p == ' ' || (n >= step->n_prefix && !memcmp(p, step->prefix, step->n_prefix));
+    enum err_code rc = ERR_NONE;
+    if (wanted && !there)
+        rc = buf_append(out, step->prefix, step->n_prefix, err);
+    for (size_t i = 0; i < n && rc == ERR_NONE; i++)
+        rc = p[i] == ' ' ? buf_append(out, step->prefix, step->n_prefix, err)
+                         : buf_append(out, p + i, 1, err);
+    return rc;
 }
 
-/* ByteLevel's add_prefix_space: a space before each word that does not begin with one. */
+/* Metaspace; and ByteLevel's add_prefix_space, whose prefix is the space itself. */
 static enum err_code run_prefix(const struct text_pre *step, struct text_words *in,
                                 struct text_words *out, struct err *err)
 {
-    (void)step;
     enum err_code rc = ERR_NONE;
     for (size_t i = 0; i < in->n && rc == ERR_NONE; i++) {
-        const char *p = in->text.data + in->v[i].at;
-        rc = push(out, out->text.len, 0, err);
-        if (rc == ERR_NONE && *p != ' ')
-            rc = grow(out, " ", 1, err);
+        size_t at = out->text.len;
+        bool first = in->v[i].at < in->n_first;
+        rc = prefix_word(step, in->text.data + in->v[i].at, in->v[i].n, first, &out->text, err);
         if (rc == ERR_NONE)
-            rc = grow(out, p, in->v[i].n, err);
+            rc = push(out, at, out->text.len - at, err);
     }
     return rc;
 }
@@ -202,6 +208,7 @@ static enum err_code add(struct text_tokenizer *t, struct text_pre s, struct err
     if (t->n_pre == TEXT_MAX_STEPS)
         return err_set(err, ERR_LIMIT, "pre-tokenizer of more than %d steps", TEXT_MAX_STEPS);
     t->pre[t->n_pre++] = s;
+    t->asks_first |= s.prepend == TEXT_FIRST;
     return ERR_NONE;
 }
 
@@ -274,13 +281,53 @@ static enum err_code load_bytes(struct text_tokenizer *t, const struct json *v, 
     if (rc == ERR_NONE)
         rc = text_bool(v, "use_regex", &use_regex, err);
     if (rc == ERR_NONE && prefix)
-        rc = add(t, (struct text_pre){ .run = run_prefix }, err);
+        rc = add(t, (struct text_pre){ .run = run_prefix, .prefix = " ", .n_prefix = 1 }, err);
     if (rc == ERR_NONE && use_regex)
         rc = text_regex_compile(&t->regexes, words, sizeof words - 1, false, err);
     split.regex = t->regexes;
     if (rc == ERR_NONE && use_regex)
         rc = add(t, split, err);
     return rc == ERR_NONE ? add(t, (struct text_pre){ .run = run_bytes }, err) : rc;
+}
+
+static enum err_code load_prepend(const struct json *v, enum text_prepend *out, struct err *err)
+{
+    static const char *const names[] = {
+        [TEXT_ALWAYS] = "always", [TEXT_FIRST] = "first", [TEXT_NEVER] = "never"
+    };
+    const struct json *scheme = json_get(v, "prepend_scheme");
+    const char *name = json_as_string(scheme, NULL);
+    bool prefix = true; /* the older way to say it */
+    for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i]))
+            return *out = (enum text_prepend)i, ERR_NONE;
+    if (scheme)
+        return err_set(err, ERR_CORRUPT, "Metaspace: unknown prepend_scheme \"%s\"",
+                       name ? name : "?");
+    enum err_code rc = text_bool(v, "add_prefix_space", &prefix, err);
+    *out = prefix ? TEXT_ALWAYS : TEXT_NEVER;
+    return rc;
+}
+
+static enum err_code load_metaspace(struct text_tokenizer *t, const struct json *v, struct err *err)
+{
+    struct text_pre prefix = { .run = run_prefix };
+    struct text_pre split = { .run = run_split, .behavior = TEXT_WITH_NEXT };
+    bool wants_split = true;
+    enum err_code rc = load_prepend(v, &prefix.prepend, err);
+    if (rc == ERR_NONE)
+        rc = text_bool(v, "split", &wants_split, err);
+    if (rc == ERR_NONE)
+        rc = text_string(v, "replacement", &prefix.prefix, &prefix.n_prefix, &t->mem, err);
+    if (rc == ERR_NONE && !prefix.n_prefix)
+        rc = err_set(err, ERR_CORRUPT, "Metaspace: the replacement is empty");
+    if (rc == ERR_NONE)
+        rc = add(t, prefix, err);
+    if (rc != ERR_NONE || !wants_split)
+        return rc;
+    rc = text_regex_compile(&t->regexes, prefix.prefix, prefix.n_prefix, true, err);
+    split.regex = t->regexes;
+    return rc == ERR_NONE ? add(t, split, err) : rc;
 }
 
 static enum err_code load_digits(struct text_tokenizer *t, const struct json *v, struct err *err)
@@ -308,6 +355,7 @@ enum err_code text_pre_load(struct text_tokenizer *t, const struct json *v, stru
         { "Split", load_split, { 0 } },
         { "Digits", load_digits, { 0 } },
         { "ByteLevel", load_bytes, { 0 } },
+        { "Metaspace", load_metaspace, { 0 } },
     };
     if (!v || json_is_null(v))
         return ERR_NONE;
@@ -317,11 +365,12 @@ enum err_code text_pre_load(struct text_tokenizer *t, const struct json *v, stru
     return text_unsupported("pre_tokenizer", v, err);
 }
 
-enum err_code text_pre_run(const struct text_tokenizer *t, const char *p, size_t n,
+enum err_code text_pre_run(const struct text_tokenizer *t, const char *p, size_t n, size_t n_first,
                            struct text_work *w, struct err *err)
 {
     buf_reset(&w->words.text);
     w->words.n = 0;
+    w->words.n_first = n_first;
     enum err_code rc = buf_append(&w->words.text, p, n, err);
     if (rc == ERR_NONE && n)
         rc = push(&w->words, 0, n, err);
@@ -331,6 +380,7 @@ enum err_code text_pre_run(const struct text_tokenizer *t, const char *p, size_t
         w->other = in;
         buf_reset(&w->words.text);
         w->words.n = 0;
+        w->words.n_first = n_first;
         rc = t->pre[i].run(&t->pre[i], &w->other, &w->words, err);
     }
     return rc;

@@ -32,9 +32,17 @@ struct text_norm {
     const char *content;            /* Replace, Prepend */
     size_t n_content;
     enum text_form form;
-    bool (*drop)(uint32_t cp); /* BertNormalizer, StripAccents: characters to leave out */
-    bool left, right;          /* Strip */
+    const struct text_charsmap *map; /* Precompiled */
+    bool (*drop)(uint32_t cp);       /* BertNormalizer, StripAccents: characters to leave out */
+    bool left, right;                /* Strip */
 };
+
+struct text_charsmap;
+/* From "precompiled_charsmap", Base64, into mem. */
+enum err_code text_charsmap_load(const struct text_charsmap **out, const struct json *v,
+                                 struct arena *mem, struct err *err);
+enum err_code text_charsmap_run(const struct text_charsmap *m, const char *p, size_t n,
+                                struct buf *out, struct err *err);
 
 /* ---- pre-tokenizer: text to words ---- */
 
@@ -47,6 +55,7 @@ struct text_words {
     struct buf text;
     struct text_span *v;
     size_t n, cap;
+    size_t n_first; /* the bytes of text that the first character of the whole became */
 };
 void text_words_clear(struct text_words *w);
 
@@ -59,6 +68,8 @@ enum text_behavior {
     TEXT_CONTIGUOUS
 };
 
+enum text_prepend { TEXT_ALWAYS, TEXT_FIRST, TEXT_NEVER };
+
 struct text_pre {
     /* Make out from in; out is empty, and keeps its memory. */
     enum err_code (*run)(const struct text_pre *s, struct text_words *in, struct text_words *out,
@@ -66,7 +77,10 @@ struct text_pre {
     const struct text_regex *regex; /* separators by pattern, or */
     bool (*is)(uint32_t cp);        /* by character */
     enum text_behavior behavior;
-    bool invert; /* what does not match separates */
+    bool invert;        /* what does not match separates */
+    const char *prefix; /* stands for each space, and before words that do not begin with it: */
+    size_t n_prefix;
+    enum text_prepend prepend;
 };
 
 /* ---- model: word to ids ---- */
@@ -88,6 +102,8 @@ struct text_model {
 
 enum err_code text_bpe_load(struct text_model **out, const struct json *v, struct arena *mem,
                             struct err *err);
+enum err_code text_unigram_load(struct text_model **out, const struct json *v, struct arena *mem,
+                                struct err *err);
 enum err_code text_wordpiece_load(struct text_model **out, const struct json *v, struct arena *mem,
                                   struct err *err);
 
@@ -137,6 +153,7 @@ struct text_tokenizer {
     struct text_pre pre[TEXT_MAX_STEPS];
     struct text_piece post[TEXT_MAX_STEPS];
     size_t n_norm, n_pre, n_post;
+    bool asks_first; /* a step of pre is TEXT_FIRST */
     struct text_model *model;
     struct text_added_token *added; /* in the file's order */
     size_t n_added;
@@ -155,8 +172,8 @@ enum err_code text_fit_load(struct text_tokenizer *t, const struct json *truncat
 /* out becomes p[0..n) normalized; spare is for use. */
 enum err_code text_norm_run(const struct text_tokenizer *t, const char *p, size_t n,
                             struct buf *out, struct buf *spare, struct err *err);
-/* w->words becomes the words of p[0..n). */
-enum err_code text_pre_run(const struct text_tokenizer *t, const char *p, size_t n,
+/* w->words becomes the words of p[0..n); n_first as in struct text_words. */
+enum err_code text_pre_run(const struct text_tokenizer *t, const char *p, size_t n, size_t n_first,
                            struct text_work *w, struct err *err);
 /* The ids in out become the whole encoding. */
 enum err_code text_post_run(const struct text_tokenizer *t, const struct text_fit *fit,
@@ -176,6 +193,8 @@ enum err_code text_bool(const struct json *v, const char *key, bool *out, struct
 enum err_code text_pattern(struct text_tokenizer *t, const struct json *v,
                            const struct text_regex **out, struct err *err);
 
+/* The ids of <0x00> to <0xFF>, -1 for those that are not in the vocabulary. */
+void text_byte_ids(const struct text_vocab *v, int32_t ids[256]);
 /* Append p[0..n) with each byte as the character that ByteLevel shows it as. */
 enum err_code text_put_bytes(struct buf *out, const char *p, size_t n, struct err *err);
 

@@ -60,6 +60,7 @@ enum err_code text_model_load(struct text_tokenizer *t, const struct json *v, st
                               struct err *err);
     } kinds[] = {
         { "BPE", text_bpe_load },
+        { "Unigram", text_unigram_load },
         { "WordPiece", text_wordpiece_load },
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
@@ -140,9 +141,10 @@ static bool enough(const struct text_fit *fit, const struct text_ids *out)
 }
 
 static enum err_code encode_words(const struct text_tokenizer *t, const char *p, size_t n,
-                                  const struct text_fit *fit, struct text_work *w, struct err *err)
+                                  size_t n_first, const struct text_fit *fit, struct text_work *w,
+                                  struct err *err)
 {
-    enum err_code rc = text_pre_run(t, p, n, w, err);
+    enum err_code rc = text_pre_run(t, p, n, n_first, w, err);
     for (size_t i = 0; i < w->words.n && rc == ERR_NONE && !enough(fit, w->out); i++) {
         struct text_span s = w->words.v[i];
         rc = t->model->run(t->model, w->words.text.data + s.at, s.n, w, err);
@@ -152,16 +154,30 @@ static enum err_code encode_words(const struct text_tokenizer *t, const char *p,
 
 /* Text without raw added tokens in it. */
 static enum err_code encode_plain(const struct text_tokenizer *t, const char *p, size_t n,
-                                  const struct text_fit *fit, struct text_work *w, struct err *err)
+                                  size_t n_first, const struct text_fit *fit, struct text_work *w,
+                                  struct err *err)
 {
     struct text_cut cut;
     struct text_part part;
     enum err_code rc = text_norm_run(t, p, n, &w->normal, &w->spare, err);
     text_cut_init(&cut, &t->normal, w->normal.data, w->normal.len);
-    while (rc == ERR_NONE && !enough(fit, w->out) && text_cut_next(&cut, &part))
-        rc = part.id >= 0
-                 ? text_ids_push(w->out, part.id, err)
-                 : encode_words(t, w->normal.data + part.span.at, part.span.n, fit, w, err);
+    while (rc == ERR_NONE && !enough(fit, w->out) && text_cut_next(&cut, &part)) {
+        size_t at = part.span.at, first = n_first > at ? n_first - at : 0;
+        rc = part.id >= 0 ? text_ids_push(w->out, part.id, err)
+                          : encode_words(t, w->normal.data + at, part.span.n, first, fit, w, err);
+    }
+    return rc;
+}
+
+/* How many bytes the first character of a text normalizes to. A pre-tokenizer may treat the first
+ * word in its own way, but not one that comes first only since what was before it is gone. */
+static enum err_code measure_first(const struct text_tokenizer *t, const char *p, size_t n,
+                                   struct text_work *w, size_t *n_first, struct err *err)
+{
+    uint32_t cp;
+    size_t k = n ? utf8_decode(p, n, &cp) : 0;
+    enum err_code rc = text_norm_run(t, p, k, &w->normal, &w->spare, err);
+    *n_first = w->normal.len;
     return rc;
 }
 
@@ -170,16 +186,21 @@ static enum err_code encode(const struct text_tokenizer *t, const char *p, size_
 {
     struct text_cut cut;
     struct text_part part;
+    size_t n_first = 0;
     enum err_code rc = ERR_NONE;
     if (!utf8_valid(p, n)) {
         rc = utf8_repair(&w->repaired, p, n, err);
         p = w->repaired.data;
         n = w->repaired.len;
     }
+    if (rc == ERR_NONE && t->asks_first)
+        rc = measure_first(t, p, n, w, &n_first, err);
     text_cut_init(&cut, &t->raw, p, n);
-    while (rc == ERR_NONE && !enough(fit, w->out) && text_cut_next(&cut, &part))
+    while (rc == ERR_NONE && !enough(fit, w->out) && text_cut_next(&cut, &part)) {
+        size_t at = part.span.at;
         rc = part.id >= 0 ? text_ids_push(w->out, part.id, err)
-                          : encode_plain(t, p + part.span.at, part.span.n, fit, w, err);
+                          : encode_plain(t, p + at, part.span.n, at ? 0 : n_first, fit, w, err);
+    }
     return rc == ERR_NONE ? text_post_run(t, fit, w->out, err) : rc;
 }
 

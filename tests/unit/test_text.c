@@ -164,6 +164,31 @@ static void a_long_word_is_no_trap(void)
     text_tokenizer_destroy(t);
 }
 
+/* U+2581 shows a space. */
+#define UNIGRAM(scheme)                                                                            \
+    "{'pre_tokenizer': {'type': 'Metaspace', 'replacement': '\u2581', 'prepend_scheme': " scheme   \
+    "}, 'model': {'type': 'Unigram', 'unk_id': 0, 'vocab': [['<unk>', 0.0], ['\u2581', -2.0],"     \
+    "['a', -3.0], ['b', -3.0], ['ab', -5.0], ['\u2581a', -4.5], ['abc', -1.0]]}}"
+
+static void unigram_takes_the_best_path(void)
+{
+    static const struct {
+        const char *json, *text, *ids;
+    } t[] = {
+        { UNIGRAM("'always'"), "ab", "1 4" },      /* -7 beats -7.5 */
+        { UNIGRAM("'always'"), "abc a", "1 6 5" }, /* -4.5 beats -5 */
+        { UNIGRAM("'always'"), "axyza", "5 0 2" }, /* three unknown characters, one token */
+        { UNIGRAM("'never'"), "a a", "2 5" },      { UNIGRAM("'first'"), "b b", "1 3 1 3" },
+    };
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        struct err e = { 0 };
+        struct text_tokenizer *k = make(t[i].json, &e);
+        REQUIRE(k);
+        CHECK_STR(IDS(k, t[i].text), t[i].ids);
+        text_tokenizer_destroy(k);
+    }
+}
+
 static void added_tokens_are_cut_out(void)
 {
     static const char json[] =
@@ -252,6 +277,14 @@ static void refusals_name_what_is_wrong(void)
           "a merge is not a pair", ERR_CORRUPT },
         { "{'model': {'type': 'BPE', 'dropout': 0.1, 'vocab': {}, 'merges': []}}", "dropout",
           ERR_UNSUPPORTED },
+        { "{'model': {'type': 'Unigram', 'unk_id': 1, 'vocab': [['a', 0]]}}", "unk_id is not in",
+          ERR_CORRUPT },
+        { "{'model': {'type': 'Unigram', 'vocab': [['a']]}}", "piece 0 has no score", ERR_CORRUPT },
+        { "{'normalizer': {'type': 'Precompiled', 'precompiled_charsmap': '*'}," WORDPIECE "}",
+          "not Base64", ERR_CORRUPT },
+        { "{'normalizer': {'type': 'Precompiled', 'precompiled_charsmap': 'CAAAAAAA'}," WORDPIECE
+          "}",
+          "no trie in its 6 bytes", ERR_CORRUPT },
         { "{'added_tokens': [{'content': 3}]," WORDPIECE "}", "\"content\" is not a string",
           ERR_CORRUPT },
         { "{'model': {'type': 'WordPiece', 'unk_token': '', 'continuing_subword_prefix': '',"
@@ -269,8 +302,8 @@ static void refusals_name_what_is_wrong(void)
 static const struct tap_case cases[] = {
     CASE(bert_makes_pieces),           CASE(a_caller_fits_to_its_model),
     CASE(byte_pairs_merge_by_rank),    CASE(unknown_characters_fuse_or_fall_back_to_bytes),
-    CASE(a_long_word_is_no_trap),      CASE(added_tokens_are_cut_out),
-    CASE(cleaning_is_pythons),         CASE(a_long_text_is_refused),
-    CASE(refusals_name_what_is_wrong),
+    CASE(unigram_takes_the_best_path), CASE(a_long_word_is_no_trap),
+    CASE(added_tokens_are_cut_out),    CASE(cleaning_is_pythons),
+    CASE(a_long_text_is_refused),      CASE(refusals_name_what_is_wrong),
 };
 TAP_MAIN(cases)
