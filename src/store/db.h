@@ -30,6 +30,10 @@ enum err_code store_run(struct store *s, sqlite3_stmt *st, const char *what, str
 /* One row into *row, or none. The caller resets. */
 enum err_code store_step(struct store *s, sqlite3_stmt *st, bool *row, const char *what,
                          struct err *err);
+/* A column of the row: text or bytes with a NUL after them, valid until the next step; NULL for
+ * NULL. Adding the NUL takes memory, so it can be ERR_NOMEM. */
+enum err_code store_text(struct store *s, sqlite3_stmt *st, int column, const char **out,
+                         struct err *err);
 enum err_code store_exec(struct store *s, const char *sql, const char *what, struct err *err);
 
 /* schema.c: bring the database up to what this program knows. */

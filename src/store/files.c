@@ -2,11 +2,6 @@
 
 #include "store/db.h"
 
-static const char *text(sqlite3_stmt *st, int column)
-{
-    return (const char *)sqlite3_column_text(st, column);
-}
-
 enum err_code store_root_add(struct store *s, const char *path, int64_t now_ns, int64_t *id,
                              struct err *err)
 {
@@ -52,10 +47,13 @@ enum err_code store_roots(struct store *s, store_root_fn fn, void *ctx, struct e
     enum err_code rc;
     while ((rc = store_step(s, st, &row, "cannot read the folders", err)) == ERR_NONE && row) {
         struct store_root r = { .id = sqlite3_column_int64(st, 0),
-                                .seen_ns = sqlite3_column_int64(st, 1),
-                                .path = text(st, 2),
-                                .offline = text(st, 3) };
-        if ((rc = fn(&r, ctx, err)) != ERR_NONE)
+                                .seen_ns = sqlite3_column_int64(st, 1) };
+        rc = store_text(s, st, 2, &r.path, err);
+        if (rc == ERR_NONE)
+            rc = store_text(s, st, 3, &r.offline, err);
+        if (rc == ERR_NONE)
+            rc = fn(&r, ctx, err);
+        if (rc != ERR_NONE)
             break;
     }
     sqlite3_reset(st);
@@ -68,18 +66,20 @@ static enum err_code each_file(struct store *s, sqlite3_stmt *st, store_file_fn 
     bool row;
     enum err_code rc;
     while ((rc = store_step(s, st, &row, "cannot read the files", err)) == ERR_NONE && row) {
-        const char *path = text(st, 7); /* a blob as text: its bytes and a NUL */
         struct store_file f = { .id = sqlite3_column_int64(st, 0),
                                 .root_id = sqlite3_column_int64(st, 1),
                                 .size_bytes = sqlite3_column_int64(st, 2),
                                 .mtime_ns = sqlite3_column_int64(st, 3),
                                 .photo_id = sqlite3_column_int64(st, 4),
                                 .retry = sqlite3_column_int(st, 5),
-                                .gone_ns = sqlite3_column_int64(st, 6),
-                                .path = path ? path : "",
-                                .path_len = (size_t)sqlite3_column_bytes(st, 7),
-                                .error = text(st, 8) };
-        if ((rc = fn(&f, ctx, err)) != ERR_NONE)
+                                .gone_ns = sqlite3_column_int64(st, 6) };
+        rc = store_text(s, st, 7, &f.path, err);
+        f.path_len = (size_t)sqlite3_column_bytes(st, 7);
+        if (rc == ERR_NONE)
+            rc = store_text(s, st, 8, &f.error, err);
+        if (rc == ERR_NONE)
+            rc = fn(&f, ctx, err);
+        if (rc != ERR_NONE)
             break;
     }
     sqlite3_reset(st);

@@ -69,6 +69,14 @@ enum err_code store_run(struct store *s, sqlite3_stmt *st, const char *what, str
     return rc;
 }
 
+enum err_code store_text(struct store *s, sqlite3_stmt *st, int column, const char **out,
+                         struct err *err)
+{
+    bool none = sqlite3_column_type(st, column) == SQLITE_NULL;
+    *out = none ? NULL : (const char *)sqlite3_column_text(st, column);
+    return none || *out ? ERR_NONE : err_set(err, ERR_NOMEM, "%s: out of memory", s->path);
+}
+
 enum err_code store_exec(struct store *s, const char *sql, const char *what, struct err *err)
 {
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? ERR_NONE

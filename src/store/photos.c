@@ -22,22 +22,22 @@ enum err_code store_photo_find(struct store *s, const uint8_t content[HASH_BYTES
 
 /* Columns: id, content, size_bytes, format, width_px, height_px, taken_ns, latitude, longitude,
  * camera. */
-static void take_photo(sqlite3_stmt *st, struct store_photo *p)
+static enum err_code take_photo(struct store *s, sqlite3_stmt *st, struct store_photo *p,
+                                struct err *err)
 {
-    const char *format = (const char *)sqlite3_column_text(st, 3);
     const void *content = sqlite3_column_blob(st, 1);
     *p = (struct store_photo){ .size_bytes = sqlite3_column_int64(st, 2),
-                               .format = format ? format : "",
                                .width_px = (uint32_t)sqlite3_column_int64(st, 4),
                                .height_px = (uint32_t)sqlite3_column_int64(st, 5),
                                .has_taken = sqlite3_column_type(st, 6) != SQLITE_NULL,
                                .has_place = sqlite3_column_type(st, 7) != SQLITE_NULL,
                                .taken_ns = sqlite3_column_int64(st, 6),
                                .latitude = sqlite3_column_double(st, 7),
-                               .longitude = sqlite3_column_double(st, 8),
-                               .camera = (const char *)sqlite3_column_text(st, 9) };
+                               .longitude = sqlite3_column_double(st, 8) };
     if (content && sqlite3_column_bytes(st, 1) == HASH_BYTES)
         memcpy(p->content, content, HASH_BYTES);
+    enum err_code rc = store_text(s, st, 3, &p->format, err);
+    return rc == ERR_NONE ? store_text(s, st, 9, &p->camera, err) : rc;
 }
 
 enum err_code store_photos(struct store *s, store_photo_fn fn, void *ctx, struct err *err)
@@ -52,8 +52,10 @@ enum err_code store_photos(struct store *s, store_photo_fn fn, void *ctx, struct
     enum err_code rc;
     while ((rc = store_step(s, st, &row, "cannot read the photos", err)) == ERR_NONE && row) {
         struct store_photo p;
-        take_photo(st, &p);
-        if ((rc = fn(sqlite3_column_int64(st, 0), &p, ctx, err)) != ERR_NONE)
+        rc = take_photo(s, st, &p, err);
+        if (rc == ERR_NONE)
+            rc = fn(sqlite3_column_int64(st, 0), &p, ctx, err);
+        if (rc != ERR_NONE)
             break;
     }
     sqlite3_reset(st);
@@ -123,12 +125,11 @@ enum err_code store_photo_path(struct store *s, int64_t id, char **path, struct 
     enum err_code rc = store_step(s, st, &row, "cannot look up a photo", err);
     if (rc == ERR_NONE && !row)
         rc = err_set(err, ERR_NOT_FOUND, "%s: no photo %lld", s->path, (long long)id);
-    if (rc == ERR_NONE) {
-        *path =
-            str_ndup((const char *)sqlite3_column_text(st, 0), (size_t)sqlite3_column_bytes(st, 0));
-        if (!*path)
-            rc = err_set(err, ERR_NOMEM, "path of photo %lld", (long long)id);
-    }
+    const char *text = "";
+    if (rc == ERR_NONE)
+        rc = store_text(s, st, 0, &text, err);
+    if (rc == ERR_NONE && !(*path = str_ndup(text, (size_t)sqlite3_column_bytes(st, 0))))
+        rc = err_set(err, ERR_NOMEM, "path of photo %lld", (long long)id);
     sqlite3_reset(st);
     return rc;
 }
