@@ -17,11 +17,15 @@ static inline bool fault_now(void)
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t size);
 void *__real_realloc(void *p, size_t n);
+void *__real_reallocarray(void *p, size_t n, size_t size);
 void *__real_aligned_alloc(size_t align, size_t n);
+char *__real_strdup(const char *s);
 void *__wrap_malloc(size_t n);
 void *__wrap_calloc(size_t n, size_t size);
 void *__wrap_realloc(void *p, size_t n);
+void *__wrap_reallocarray(void *p, size_t n, size_t size);
 void *__wrap_aligned_alloc(size_t align, size_t n);
+char *__wrap_strdup(const char *s);
 
 void *__wrap_malloc(size_t n)
 {
@@ -38,9 +42,19 @@ void *__wrap_realloc(void *p, size_t n)
     return fault_now() ? NULL : __real_realloc(p, n);
 }
 
+void *__wrap_reallocarray(void *p, size_t n, size_t size)
+{
+    return fault_now() ? NULL : __real_reallocarray(p, n, size);
+}
+
 void *__wrap_aligned_alloc(size_t align, size_t n)
 {
     return fault_now() ? NULL : __real_aligned_alloc(align, n);
+}
+
+char *__wrap_strdup(const char *s)
+{
+    return fault_now() ? NULL : __real_strdup(s);
 }
 
 #endif

@@ -11,7 +11,8 @@
 #include "sys/clock.h"
 #include "sys/file.h"
 
-enum { TEXT_MAX = 4096 };
+/* A path as deep as a walk goes has 51,000 bytes, in hexadecimal twice that. */
+enum { TEXT_MAX = 128 << 10 };
 
 struct import {
     struct store *store;
@@ -43,24 +44,29 @@ static int digit(char c)
 
 /* The bytes that export's put_bytes() wrote, on the heap; NULL when absent, too long or with a NUL.
  */
-static char *field_bytes(const struct json *o, const char *name)
+static enum err_code field_bytes(const struct json *o, const char *name, char **out,
+                                 struct err *err)
 {
     char hex_name[32];
     snprintf(hex_name, sizeof hex_name, "%s_hex", name);
     const char *text = field_text(o, name), *hex = field_text(o, hex_name);
-    if (text)
-        return strdup(text);
-    size_t n = hex ? strlen(hex) / 2 : 0;
-    char *out = n && strlen(hex) == 2 * n ? calloc(n + 1, 1) : NULL;
-    for (size_t i = 0; out && i < n; i++) {
+    size_t n = text ? strlen(text) : hex ? strlen(hex) / 2 : 0;
+    *out = NULL;
+    if (!n || (hex && strlen(hex) != 2 * n))
+        return ERR_NONE;
+    char *p = text ? str_ndup(text, n) : calloc(n + 1, 1);
+    if (!p)
+        return err_set(err, ERR_NOMEM, "\"%s\" of %zu bytes", name, n);
+    for (size_t i = 0; !text && i < n; i++) {
         int high = digit(hex[2 * i]), low = digit(hex[2 * i + 1]);
         if (high < 0 || low < 0 || (high | low) == 0) {
-            free(out);
-            return NULL;
+            free(p);
+            return ERR_NONE;
         }
-        out[i] = (char)(high << 4 | low);
+        p[i] = (char)(high << 4 | low);
     }
-    return out;
+    *out = p;
+    return ERR_NONE;
 }
 
 static bool field_hash(const struct json *o, const char *name, uint8_t out[HASH_BYTES])
@@ -79,11 +85,13 @@ static int64_t field_i64(const struct json *o, const char *name, int64_t otherwi
 
 static enum err_code import_root(struct import *im, const struct json *o, struct err *err)
 {
-    char *path = field_bytes(o, "path");
+    char *path;
     int64_t id;
-    enum err_code rc = path && path[0] == '/'
-                           ? store_root_add(im->store, path, field_i64(o, "seen_ns", 0), &id, err)
-                           : bad(im, "a root needs an absolute path", err);
+    enum err_code rc = field_bytes(o, "path", &path, err);
+    if (rc == ERR_NONE)
+        rc = path && path[0] == '/'
+                 ? store_root_add(im->store, path, field_i64(o, "seen_ns", 0), &id, err)
+                 : bad(im, "a root needs an absolute path", err);
     free(path);
     return rc;
 }
@@ -125,7 +133,10 @@ static enum err_code put_file(struct import *im, const char *root, const struct 
 
 static enum err_code import_file(struct import *im, const struct json *o, struct err *err)
 {
-    char *root = field_bytes(o, "root"), *path = field_bytes(o, "path");
+    char *root, *path = NULL;
+    enum err_code rc = field_bytes(o, "root", &root, err);
+    if (rc == ERR_NONE)
+        rc = field_bytes(o, "path", &path, err);
     uint8_t content[HASH_BYTES];
     struct store_file f = { .path = path,
                             .path_len = path ? strlen(path) : 0,
@@ -134,7 +145,8 @@ static enum err_code import_file(struct import *im, const struct json *o, struct
                             .gone_ns = field_i64(o, "gone_ns", 0) };
     bool of_photo = field_hash(o, "content", content);
     (void)json_as_bool(json_get(o, "retry"), &f.retry);
-    enum err_code rc = ERR_NONE;
+    if (rc != ERR_NONE)
+        goto out;
     if (!root || root[0] != '/' || !f.path_len || f.size_bytes < 0)
         rc = bad(im, "a file needs root, path, size_bytes and mtime_ns", err);
     else if (of_photo)
@@ -145,6 +157,7 @@ static enum err_code import_file(struct import *im, const struct json *o, struct
         rc = bad(im, "a file needs the content of a photo above it, or an error", err);
     if (rc == ERR_NONE)
         rc = put_file(im, root, &f, err);
+out:
     free(root);
     free(path);
     return rc;
