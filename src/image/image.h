@@ -4,8 +4,9 @@
  *   reference  what Pillow's Image.open().convert("RGB") gives, byte for byte for JPEG: as stored,
  *              not turned, no colour profile, alpha dropped, the first frame, full size. The
  *              service answers from these, as the one it stands in for does.
- *   view       what a person sees: turned upright, alpha over black; may be decoded smaller where
- *              the caller needs less. Colour profiles are not applied yet.
+ *   view       what a person sees: turned upright, alpha over black, colours as sRGB has them
+ *              (docs/formats.md says which profiles are understood); may be decoded smaller where
+ *              the caller needs less.
  *
  * JPEG is decoded in this process by libjpeg-turbo. Every other format is decoded by a helper
  * process (helper.h), so that what is wrong in a rare decoder cannot reach this one's memory.

@@ -17,6 +17,7 @@
 #include <jpeglib.h>
 
 #include "base/str.h"
+#include "image/icc.h"
 #include "image/pixels.h"
 
 /* A file of a few kB can ask for days of work by repeating scans over a huge image. Encoders write
@@ -219,6 +220,20 @@ static struct image take_image(struct jpeg *j)
     return im;
 }
 
+/* Three layers only: what a profile says of CMYK has no place here, nor that of a grey picture. */
+static void to_srgb(struct jpeg *j, const uint8_t *bytes, size_t n)
+{
+    const struct jpeg_decompress_struct *c = &j->cinfo;
+    struct buf profile;
+    if (c->num_components != 3)
+        return;
+    j->rc = image_icc_of_jpeg(bytes, n, &profile, j->err);
+    if (j->rc == ERR_NONE && profile.len)
+        image_icc_to_srgb((const uint8_t *)profile.data, profile.len, j->px,
+                          (size_t)c->output_width * c->output_height);
+    buf_clear(&profile);
+}
+
 static void decode(struct jpeg *j, size_t n, const struct image_decode_opts *opts)
 {
     struct jpeg_decompress_struct *c = &j->cinfo;
@@ -254,7 +269,10 @@ enum err_code image_jpeg_decode(const uint8_t *bytes, size_t n,
     if (!setjmp(j->failed)) {
         open_source(j, bytes, n);
         decode(j, n, opts);
-        *out = take_image(j);
+        if (opts->contract == IMAGE_VIEW)
+            to_srgb(j, bytes, n);
+        if (j->rc == ERR_NONE)
+            *out = take_image(j);
     }
     enum err_code rc = j->rc;
     jpeg_destroy_decompress(&j->cinfo);

@@ -14,8 +14,8 @@ enum { W = 64, H = 40, SIDE = 16 };
 static uint8_t *jpeg;
 static unsigned long jpeg_len;
 
-/* CMYK, so that the decoder's own row is allocated too. */
-static void make_jpeg(void)
+/* Of CMYK the decoder's own row is allocated too, of RGB the colour profile. */
+static void make_jpeg(J_COLOR_SPACE colours)
 {
     struct jpeg_compress_struct c;
     struct jpeg_error_mgr e;
@@ -26,10 +26,11 @@ static void make_jpeg(void)
     jpeg_mem_dest(&c, &jpeg, &jpeg_len);
     c.image_width = W;
     c.image_height = H;
-    c.input_components = 4;
-    c.in_color_space = JCS_CMYK;
+    c.input_components = colours == JCS_CMYK ? 4 : 3;
+    c.in_color_space = colours;
     jpeg_set_defaults(&c);
     jpeg_start_compress(&c, TRUE);
+    jpeg_write_icc_profile(&c, row, sizeof row);
     while (c.next_scanline < H)
         jpeg_write_scanlines(&c, (JSAMPROW[]){ row }, 1);
     jpeg_finish_compress(&c);
@@ -59,9 +60,9 @@ static enum err_code use(struct err *err)
     return rc;
 }
 
-static void each_allocation_fails_cleanly(void)
+static void each_allocation_fails_cleanly(J_COLOR_SPACE colours)
 {
-    make_jpeg();
+    make_jpeg(colours);
     enum err_code rc = ERR_NOMEM;
     int n = 0;
     for (; rc == ERR_NOMEM && n < 100; n++) {
@@ -73,7 +74,18 @@ static void each_allocation_fails_cleanly(void)
     }
     CHECK(rc == ERR_NONE && n > 10);
     free(jpeg);
+    jpeg = NULL; /* libjpeg would write into it */
 }
 
-static const struct tap_case cases[] = { CASE(each_allocation_fails_cleanly) };
+static void of_rgb(void)
+{
+    each_allocation_fails_cleanly(JCS_RGB);
+}
+
+static void of_cmyk(void)
+{
+    each_allocation_fails_cleanly(JCS_CMYK);
+}
+
+static const struct tap_case cases[] = { CASE(of_rgb), CASE(of_cmyk) };
 TAP_MAIN(cases)

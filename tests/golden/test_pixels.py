@@ -4,7 +4,6 @@ Pillow's wheel carries a newer libjpeg-turbo than the system's; that they agree 
 tested here."""
 import io
 import itertools
-import os
 import subprocess
 
 import numpy as np
@@ -17,18 +16,6 @@ FILTERS = {'nearest': Image.Resampling.NEAREST, 'box': Image.Resampling.BOX,
 LEVELS = ['c', 'avx2', 'avx512vnni', 'neon', '']  # of FOVEA_SIMD; one that the CPU lacks is as 'c'
 MEAN = np.array([0.48145466, 0.4578275, 0.40821073], dtype=np.float32)
 STD = np.array([0.26862954, 0.26130258, 0.27577711], dtype=np.float32)
-
-
-@pytest.fixture(scope='module')
-def tool(build):
-    """tool('decode', path) runs pixels_tool and gives its output; failed ones raise with its words."""
-    def run(*args, level=''):
-        done = subprocess.run([build / 'tests/pixels_tool', *map(str, args)],
-                              env={**os.environ, 'FOVEA_SIMD': level}, capture_output=True, timeout=120)
-        if done.returncode:
-            raise ValueError(done.stderr.decode())
-        return done.stdout
-    return run
 
 
 @pytest.fixture(scope='module')
