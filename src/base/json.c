@@ -2,6 +2,9 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <setjmp.h>
+#include <stdalign.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/utf8.h"
@@ -13,6 +16,72 @@
 
 /* jansson's own depth limit is 2048; a recursive reader of ours must not need a deeper stack. */
 enum { DEPTH_MAX = 512 };
+
+/* ---- jansson's memory ----
+ *
+ * Its lexer takes no notice of a buffer that could not grow, and writes beyond the string that it
+ * then makes (akheron/jansson, issue 362). So while it parses, an allocation that fails does not
+ * return: it leaves the parser, and all that the parser held goes back by this list. */
+
+struct block {
+    alignas(max_align_t) struct block *next;
+    struct block *prev; /* a ring of what one parse has allocated */
+};
+
+struct parser {
+    jmp_buf out_of_memory;
+    struct block ring;
+};
+
+static _Thread_local struct parser *parser; /* jansson gives its allocator nothing to know it by */
+
+static void unlink_block(struct block *b)
+{
+    b->prev->next = b->next;
+    b->next->prev = b->prev;
+}
+
+static void *take_memory(size_t n)
+{
+    struct block *b = n < SIZE_MAX - sizeof *b ? malloc(sizeof *b + n) : NULL;
+    if (!b && parser)
+        longjmp(parser->out_of_memory, 1);
+    if (!b)
+        return NULL;
+    struct block *ring = parser ? &parser->ring : b;
+    b->next = parser ? ring->next : b;
+    b->prev = ring;
+    b->next->prev = b;
+    ring->next = b;
+    return b + 1;
+}
+
+static void give_memory(void *p)
+{
+    struct block *b = p;
+    if (!b)
+        return;
+    unlink_block(--b);
+    free(b);
+}
+
+__attribute__((constructor)) static void set_allocator(void)
+{
+    json_set_alloc_funcs(take_memory, give_memory);
+}
+
+/* NULL with *no_memory told. */
+static json_t *load(struct parser *p, const char *text, size_t n, bool *no_memory, json_error_t *e)
+{
+    *no_memory = true;
+    if (setjmp(p->out_of_memory))
+        return NULL;
+    json_t *v = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, e);
+    *no_memory = !v && json_error_code(e) == json_error_out_of_memory;
+    return v;
+}
+
+/* ---- in ---- */
 
 static json_t *raw(const struct json *v)
 {
@@ -48,8 +117,15 @@ enum err_code json_parse(const char *text, size_t n, struct json **out, struct e
     if (too_deep(text, n))
         return err_set(err, ERR_INVALID, "JSON nested deeper than %d", DEPTH_MAX);
     json_error_t e;
-    json_t *v = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &e);
-    if (!v && json_error_code(&e) == json_error_out_of_memory)
+    bool no_memory;
+    struct parser p = { .ring = { &p.ring, &p.ring } };
+    parser = &p;
+    json_t *v = load(&p, text, n, &no_memory, &e);
+    parser = NULL;
+    while (!v && p.ring.next != &p.ring)
+        give_memory(p.ring.next + 1);
+    unlink_block(&p.ring); /* the blocks of the tree stay a ring without it */
+    if (no_memory)
         return err_set(err, ERR_NOMEM, "JSON of %zu bytes", n);
     if (!v)
         return err_set(err, ERR_INVALID, "JSON line %d column %d: %s", e.line, e.column, e.text);
@@ -146,6 +222,8 @@ const struct json *json_value(void *it)
 {
     return (const struct json *)json_object_iter_value(it);
 }
+
+/* ---- out ---- */
 
 static enum err_code put_escaped(struct buf *b, uint32_t cp, struct err *err)
 {

@@ -235,10 +235,10 @@ static enum err_code import_line(struct import *im, const char *line, size_t n, 
                   { "space", import_space } };
     struct json *o = NULL;
     struct err why = { 0 };
-    if (json_parse(line, n, &o, &why) != ERR_NONE)
-        return bad(im, why.msg, err);
+    enum err_code rc = json_parse(line, n, &o, &why);
+    if (rc != ERR_NONE)
+        return rc == ERR_NOMEM ? err_set(err, rc, "%s", why.msg) : bad(im, why.msg, err);
     const char *type = field_text(o, "type");
-    enum err_code rc = ERR_NONE;
     size_t k = 0;
     while (k < sizeof kinds / sizeof *kinds && (!type || strcmp(kinds[k].type, type) != 0))
         k++;

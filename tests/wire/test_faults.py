@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-DENSE, SAMPLES = 60, 60
+DENSE, SAMPLES = 60, 240
 
 
 def sample(n):
