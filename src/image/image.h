@@ -126,6 +126,18 @@ bool image_filter_parse(const char *name, enum image_filter *out);
 enum err_code image_resize(const struct image *src, uint32_t width_px, uint32_t height_px,
                            enum image_filter filter, struct image *out, struct err *err);
 
+/* The bilinear scaling of OpenCV, which networks of its world are fed through: between the two
+ * nearest pixels a side, however much it shrinks. Every byte as OpenCV 4.14's cv::resize() with
+ * INTER_LINEAR; margins are not looked at. Errors as image_resize(). */
+enum err_code image_resize_linear(const struct image *src, uint32_t width_px, uint32_t height_px,
+                                  struct image *out, struct err *err);
+
+/* src moved by the 2 x 3 matrix m, row by row, of points in src to points in the result, into px
+ * [height_px, width_px, 3]: every byte as OpenCV 4.14's cv::warpAffine() with INTER_LINEAR and
+ * black around src. src is not empty. */
+void image_warp_affine(const struct image *src, const double m[6], uint32_t width_px,
+                       uint32_t height_px, uint8_t *px);
+
 /* How an image becomes a network's input, in the terms of a CLIP model's preprocess_cfg.json. */
 enum image_fit {
     IMAGE_SHORTEST, /* shorter side to the size, truncating the longer; crop the centre */

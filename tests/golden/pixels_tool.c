@@ -4,6 +4,8 @@
  *   pixels_tool resize FILE W H FILTER LEFT TOP RIGHT BOTTOM...   an image for each such seven,
  *                                                                 the last four being its margins
  *   pixels_tool tensor FILE SIZE FILTER FIT [SIDE [ORIENT.]]  [3, SIZE, SIZE] f32, machine order
+ *   pixels_tool linear FILE W H...                            an image for each such pair
+ *   pixels_tool warp FILE W H M0 ... M5                       an image
  *   pixels_tool time FILE SIZE FILTER SIDE REPEATS            milliseconds: decode, tensor
  *
  * FILE is anything image_decode() reads without the helper, or raw pixels: "RGB W H\n" and bytes.
@@ -113,6 +115,30 @@ static void time_it(const char *path, const struct image_preprocess *pre,
     printf("%.2f %.2f\n", decode_ms, tensor_ms);
 }
 
+static void linear(const struct image *im, char **sizes, int n)
+{
+    for (int i = 0; i + 1 < n; i += 2) {
+        struct image out;
+        need(image_resize_linear(im, number(sizes[i]), number(sizes[i + 1]), &out, &err) ==
+             ERR_NONE);
+        write_image(&out);
+        image_clear(&out);
+    }
+}
+
+static void warp(const struct image *im, char **args)
+{
+    struct image out = { .width_px = number(args[0]), .height_px = number(args[1]) };
+    double m[6];
+    for (int i = 0; i < 6; i++)
+        m[i] = strtod(args[2 + i], NULL);
+    out.px = malloc((size_t)out.width_px * out.height_px * 3);
+    need(out.px);
+    image_warp_affine(im, m, out.width_px, out.height_px, out.px);
+    write_image(&out);
+    image_clear(&out);
+}
+
 int main(int argc, char **argv)
 {
     const char *op = argc > 2 ? argv[1] : "";
@@ -148,6 +174,10 @@ int main(int argc, char **argv)
             write_image(&out);
             image_clear(&out);
         }
+    } else if (!strcmp(op, "linear")) {
+        linear(&im, argv + 3, argc - 3);
+    } else if (!strcmp(op, "warp") && argc == 11) {
+        warp(&im, argv + 3);
     } else if (!strcmp(op, "tensor") && argc >= 6) {
         struct image_preprocess pre = clip(number(argv[3]), argv[4], argv[5]);
         tensor(&im, &pre);
