@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "task/network.h"
+
 /* Exports leave the length of a vector open at times; the model's config.json then has it. */
 static enum err_code vector_dim(const struct infer_session *s, const struct model_folder *f,
                                 size_t *dim, struct err *err)
@@ -24,15 +26,7 @@ enum err_code task_clip_open_network(struct infer_session **out, size_t *dim, st
                                      const struct model_folder *f, enum model_type type,
                                      struct err *err)
 {
-    char path[MODEL_PATH_MAX], identity[HASH_HEX];
-    uint64_t n_bytes;
-    *out = NULL;
-    enum err_code rc = model_path(f, type, "model.onnx", path, err);
-    if (rc == ERR_NONE)
-        rc = model_identity(f, type, identity, &n_bytes, err);
-    if (rc == ERR_NONE)
-        rc = infer_session_open(out, in, path, n_bytes > INFER_KEEP_MAX_BYTES ? NULL : identity,
-                                err);
+    enum err_code rc = task_network_open(out, in, f, type, err);
     if (rc != ERR_NONE)
         return rc;
     struct err why = { 0 };
@@ -40,7 +34,7 @@ enum err_code task_clip_open_network(struct infer_session **out, size_t *dim, st
     if (rc != ERR_NONE) {
         infer_session_close(*out);
         *out = NULL;
-        err_set(err, rc, "%s: %s", path, why.msg);
+        err_set(err, rc, "%s/%s: %s", f->dir, model_type_name(type), why.msg);
     }
     return rc;
 }

@@ -1,8 +1,12 @@
-/* task.h - loaded models and their work: pictures and words in, vectors out.
+/* task.h - loaded models and their work: pictures and words in, vectors and faces out.
  *
- * An opened tower holds its session and what belongs before and after it, never changes, and may be
- * used by any number of threads at once. Vectors are the network's output as it is, not brought to
- * length one: that is what Immich's service answers. Whoever compares vectors normalises them. */
+ * An opened model holds its session and what belongs before and after it, never changes, and may be
+ * used by any number of threads at once. The engine must outlive it. Vectors are the network's
+ * output as it is, not brought to length one: that is what Immich's service answers. Whoever
+ * compares vectors normalises them.
+ *
+ * Every *_open() may give ERR_NOT_FOUND, ERR_CORRUPT, ERR_UNSUPPORTED (a network of other inputs or
+ * outputs; the message says which are expected) and ERR_NOMEM. */
 #ifndef FOVEA_TASK_TASK_H
 #define FOVEA_TASK_TASK_H
 
@@ -14,9 +18,9 @@
 
 struct task_clip_visual;
 struct task_clip_textual;
+struct task_face_detector;
+struct task_face_recognizer;
 
-/* ERR_NOT_FOUND, ERR_CORRUPT, ERR_UNSUPPORTED (a network of other inputs or outputs), ERR_NOMEM.
- * The engine must outlive the tower. */
 enum err_code task_clip_visual_open(struct task_clip_visual **out, struct infer *in,
                                     const struct model_folder *f, struct err *err);
 void task_clip_visual_close(struct task_clip_visual *v);
@@ -52,5 +56,40 @@ size_t task_clip_textual_dim(const struct task_clip_textual *t);
  * -> out [dim] f32. ERR_LIMIT for a text longer than text.h takes. */
 enum err_code task_clip_textual_embed(const struct task_clip_textual *t, const char *text, size_t n,
                                       float *out, struct err *err);
+
+/* Faces. Two families of networks are known, told apart by the model's name: one that has "yunet"
+ * or "sface" in it, in any case, is OpenCV Zoo's pair (YuNet finds, SFace tells apart); every other
+ * is InsightFace's (SCRFD with key points, ArcFace), which Immich names buffalo_s, ... All answers
+ * are as those of Immich 3.1 (models/facial_recognition), given the same pixels. */
+enum { TASK_FACE_POINTS = 5, TASK_FACES_MAX = 1000 };
+
+/* In pixels of the image, from its left and top; parts may lie outside of it. */
+struct task_face {
+    float x1, y1, x2, y2; /* rounded to whole pixels */
+    float score;          /* 0 to 1 */
+    float points[TASK_FACE_POINTS]
+                [2]; /* x, y of the eyes, nose, corners of the mouth, left first */
+};
+
+enum err_code task_face_detector_open(struct task_face_detector **out, struct infer *in,
+                                      const struct model_folder *f, struct err *err);
+void task_face_detector_close(struct task_face_detector *d);
+/* The faces of img (IMAGE_REFERENCE) of at least min_score, the surest first, at most
+ * TASK_FACES_MAX: *faces is the caller's to free(), NULL where there are none. ERR_INVALID (an
+ * empty image), ERR_CORRUPT (the network's outputs have other shapes than they should), ERR_NOMEM.
+ */
+enum err_code task_face_detect(const struct task_face_detector *d, const struct image *img,
+                               float min_score, struct task_face **faces, size_t *n,
+                               struct err *err);
+
+/* max_batch: faces in one run of the network, where it takes several; 0: as many as is fast. */
+enum err_code task_face_recognizer_open(struct task_face_recognizer **out, struct infer *in,
+                                        const struct model_folder *f, size_t max_batch,
+                                        struct err *err);
+void task_face_recognizer_close(struct task_face_recognizer *r);
+size_t task_face_recognizer_dim(const struct task_face_recognizer *r); /* floats a vector */
+/* faces [n] of img, by their points -> out [n, dim] f32. */
+enum err_code task_face_embed(const struct task_face_recognizer *r, const struct image *img,
+                              const struct task_face *faces, size_t n, float *out, struct err *err);
 
 #endif

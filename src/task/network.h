@@ -1,0 +1,14 @@
+/* network.h - the network in a model's folder. Private to task/. */
+#ifndef FOVEA_TASK_NETWORK_H
+#define FOVEA_TASK_NETWORK_H
+
+#include "infer/infer.h"
+#include "model/model.h"
+
+/* <dir>/<type>/model.onnx as a session, kept prepared where its size allows. Errors as
+ * infer_session_open(); *out is NULL then. */
+enum err_code task_network_open(struct infer_session **out, struct infer *in,
+                                const struct model_folder *f, enum model_type type,
+                                struct err *err);
+
+#endif
