@@ -18,7 +18,6 @@
 #define START_TIMEOUT_MS 20000 /* linking 100 libraries from a cold disk */
 #define DECODE_TIMEOUT_MS 60000
 #define IDLE_MS 30000
-#define N_HELPERS_DEFAULT 4
 /* Threads of a decoder add up, so processor time may pass faster than the clock. */
 #define CPU_S_PER_TIMEOUT_S 8
 
@@ -92,7 +91,7 @@ enum err_code image_helper_create(struct image_helper **out, const struct image_
         return err_set(err, ERR_NOMEM, "decode helper");
     h->timeout_ms = opts->timeout_ms ? opts->timeout_ms : DECODE_TIMEOUT_MS;
     h->idle_ms = opts->idle_ms ? opts->idle_ms : IDLE_MS;
-    h->n_helpers = opts->n_helpers ? opts->n_helpers : N_HELPERS_DEFAULT;
+    h->n_helpers = opts->n_helpers ? opts->n_helpers : cpu_count();
     h->path = str_format("%s", opts->path);
     h->helpers = calloc(h->n_helpers, sizeof *h->helpers);
     pthread_condattr_t monotonic;

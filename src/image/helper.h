@@ -15,7 +15,7 @@ struct image_helper;
 
 struct image_helper_opts {
     const char *path;   /* the helper's binary; copied */
-    unsigned n_helpers; /* at once; 0: 4 */
+    unsigned n_helpers; /* at once; 0: one a core, as many as indexing needs */
     int timeout_ms;     /* for one file; 0: 60,000 */
     int idle_ms;        /* until it is let go; 0: 30,000 */
 };
