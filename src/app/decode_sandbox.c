@@ -63,9 +63,9 @@ static int add_conditional_rules(scmp_filter_ctx f)
 {
     const struct scmp_arg_cmp no_exec = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
                               thread = SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD),
-                              own_pid = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()),
-                              self = SCMP_A0(SCMP_CMP_EQ, 0),
-                              cpu = SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU);
+                              own_pid = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid(), 0),
+                              self = SCMP_A0(SCMP_CMP_EQ, 0, 0),
+                              cpu = SCMP_A1(SCMP_CMP_EQ, RLIMIT_CPU, 0);
     int e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, no_exec);
     if (!e)
         e = seccomp_rule_add(f, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, no_exec);
