@@ -1,29 +1,121 @@
 #include "app/config.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
+#include "base/log.h"
 #include "base/str.h"
 
-/* A default that begins with $NAME/ is below that folder, or below ~/rest where NAME is not set
- * (the XDG base directory specification). */
-static const struct setting {
-    const char *env, *fallback, *help;
-    const char *xdg, *home; /* fallback is below $xdg, else below $HOME/home */
-    size_t at;
-} settings[] = {
-    { "FOVEA_LIBRARY", "fovea", "the library's folder", "XDG_DATA_HOME", ".local/share",
-      offsetof(struct config, library_dir) },
-    { "MACHINE_LEARNING_CACHE_FOLDER", "fovea/models", "where models are", "XDG_CACHE_HOME",
-      ".cache", offsetof(struct config, models_dir) },
-    { "FOVEA_CACHE", "fovea", "what can be computed again", "XDG_CACHE_HOME", ".cache",
-      offsetof(struct config, cache_dir) },
-    { "FOVEA_MODEL", CONFIG_DEFAULT_MODEL, "the CLIP model", NULL, NULL,
-      offsetof(struct config, model) },
-    { "FOVEA_ORT_LIBRARY", NULL, "the ONNX Runtime library", NULL, NULL,
-      offsetof(struct config, ort_library) },
+/* The reference's words, and "fatal", which Immich's server takes under the same name. */
+static const char *const log_words[] = { "fatal", "critical", "error", "warning", "warn",
+                                         "info",  "log",      "debug", "verbose", NULL };
+static const enum log_level log_levels[] = { LOG_ERROR, LOG_ERROR, LOG_ERROR, LOG_WARN, LOG_WARN,
+                                             LOG_INFO,  LOG_INFO,  LOG_DEBUG, LOG_DEBUG };
+static const char *const precisions[] = { "FP32", "FP16", NULL };
+
+static const char one_process[] = "one process serves all requests";
+static const char no_ann[] = "there is no ARM NN here";
+static const char no_rknn[] = "there is no RKNN here";
+static const char cpu_only[] = "inference runs on the CPU";
+
+#define AT(member) .at = offsetof(struct config, member)
+#define NUMBER(low, high) .kind = CONFIG_NUMBER, .min = (low), .max = (high)
+
+const struct config_setting config_settings[] = {
+    { "FOVEA_LIBRARY", "fovea", "the library's folder", .kind = CONFIG_FOLDER,
+      .xdg = "XDG_DATA_HOME", .home = ".local/share", AT(library_dir) },
+    { "MACHINE_LEARNING_CACHE_FOLDER", "fovea/models", "where models are", .kind = CONFIG_FOLDER,
+      .xdg = "XDG_CACHE_HOME", .home = ".cache", AT(models_dir) },
+    { "FOVEA_CACHE", "fovea", "what can be computed again", .kind = CONFIG_FOLDER,
+      .xdg = "XDG_CACHE_HOME", .home = ".cache", AT(cache_dir) },
+    { "FOVEA_MODEL", CONFIG_DEFAULT_MODEL, "the CLIP model", .kind = CONFIG_TEXT, AT(model) },
+    { "FOVEA_ORT_LIBRARY", NULL, "the ONNX Runtime library", .kind = CONFIG_TEXT, AT(ort_library) },
+
+    { "IMMICH_HOST", "[::]", "serve: the address to listen on", .kind = CONFIG_TEXT, AT(host) },
+    { "IMMICH_PORT", "3003", "serve: the port, 0 for any", NUMBER(0, 65535), AT(port) },
+    { "IMMICH_LOG_LEVEL", "info", "serve: what is logged", .kind = CONFIG_CHOICE,
+      .choices = log_words, AT(log_level) },
+    { "MACHINE_LEARNING_REQUEST_THREADS", "0", "requests worked on at once, 0: one a core",
+      NUMBER(0, 1024), AT(request_threads) },
+    { "MACHINE_LEARNING_MODEL_INTRA_OP_THREADS", "0", "threads of one network's run, 0: one a core",
+      NUMBER(0, 1024), AT(intra_op_threads) },
+    { "MACHINE_LEARNING_HTTP_KEEPALIVE_TIMEOUT_S", "2",
+      "seconds that a connection without a request stays", NUMBER(1, 86400), AT(keepalive_s) },
+    { "FOVEA_HTTP_TIMEOUT_S", "30", "seconds for which a client may send or read nothing",
+      NUMBER(1, 86400), AT(timeout_s) },
+    { "FOVEA_HTTP_QUEUE", "128", "requests that wait; one more is answered 503", NUMBER(1, 100000),
+      AT(queue_max) },
+    { "FOVEA_HTTP_MAX_BODY_MIB", "256", "size of a request", NUMBER(1, 1 << 20), AT(max_body_mib) },
+    { "FOVEA_HTTP_MAX_BODIES_MIB", "1024", "size of all requests at once", NUMBER(1, 1 << 20),
+      AT(max_bodies_mib) },
+    { "FOVEA_HTTP_MAX_FIELDS", "64", "fields of a form", NUMBER(3, 10000), AT(max_fields) },
+    { "FOVEA_HTTP_MAX_ENTRIES_KIB", "64", "size of the field `entries`", NUMBER(1, 1024),
+      AT(max_entries_kib) },
+
+    { "MACHINE_LEARNING_MODEL_TTL", "300",
+      "seconds after which an idle model is unloaded, 0: never", NUMBER(0, INT_MAX),
+      AT(model_ttl_s) },
+    { "MACHINE_LEARNING_MODEL_TTL_POLL_S", "10", "seconds between two looks for idle models",
+      NUMBER(0, 86400), AT(model_ttl_poll_s) },
+    { "FOVEA_TTL_CLIP_VISUAL", "-1", "the same for this kind of model, -1: no other",
+      NUMBER(-1, INT_MAX), AT(ttl_s[0]) },
+    { "FOVEA_TTL_CLIP_TEXTUAL", "-1", "the same for this kind", NUMBER(-1, INT_MAX), AT(ttl_s[1]) },
+    { "FOVEA_TTL_FACIAL_RECOGNITION_DETECTION", "-1", "the same for this kind", NUMBER(-1, INT_MAX),
+      AT(ttl_s[2]) },
+    { "FOVEA_TTL_FACIAL_RECOGNITION_RECOGNITION", "-1", "the same for this kind",
+      NUMBER(-1, INT_MAX), AT(ttl_s[3]) },
+    { "FOVEA_TTL_OCR_DETECTION", "-1", "the same for this kind", NUMBER(-1, INT_MAX),
+      AT(ttl_s[4]) },
+    { "FOVEA_TTL_OCR_RECOGNITION", "-1", "the same for this kind", NUMBER(-1, INT_MAX),
+      AT(ttl_s[5]) },
+    { "MACHINE_LEARNING_PRELOAD__CLIP__VISUAL", NULL, "models to load at the start, commas between",
+      .kind = CONFIG_TEXT, AT(preload[0]) },
+    { "MACHINE_LEARNING_PRELOAD__CLIP__TEXTUAL", NULL, "models to load at the start",
+      .kind = CONFIG_TEXT, AT(preload[1]) },
+    { "MACHINE_LEARNING_PRELOAD__FACIAL_RECOGNITION__DETECTION", NULL,
+      "models to load at the start", .kind = CONFIG_TEXT, AT(preload[2]) },
+    { "MACHINE_LEARNING_PRELOAD__FACIAL_RECOGNITION__RECOGNITION", NULL,
+      "models to load at the start", .kind = CONFIG_TEXT, AT(preload[3]) },
+    { "MACHINE_LEARNING_PRELOAD__OCR__DETECTION", NULL, "models to load at the start",
+      .kind = CONFIG_TEXT, AT(preload[4]) },
+    { "MACHINE_LEARNING_PRELOAD__OCR__RECOGNITION", NULL, "models to load at the start",
+      .kind = CONFIG_TEXT, AT(preload[5]) },
+    { "MACHINE_LEARNING_MAX_BATCH_SIZE__FACIAL_RECOGNITION", "0",
+      "faces in one run of the network, 0: all of a picture", NUMBER(0, 4096),
+      AT(max_batch_faces) },
+    { "MACHINE_LEARNING_MAX_BATCH_SIZE__OCR", "0", "text lines in one run of the network, 0: 6",
+      NUMBER(0, 4096), AT(max_batch_ocr) },
+
+    { "MACHINE_LEARNING_WORKERS", NULL, "processes", NUMBER(1, 1024), .unused = one_process },
+    { "MACHINE_LEARNING_WORKER_TIMEOUT", NULL, "seconds until a stuck process is replaced",
+      NUMBER(0, INT_MAX), .unused = one_process },
+    { "MACHINE_LEARNING_MODEL_INTER_OP_THREADS", NULL, "parts of a network run side by side",
+      NUMBER(0, 1024),
+      .unused = "a network's parts run one after another, each on all its threads" },
+    { "MACHINE_LEARNING_MODEL_ARENA", NULL, "the inference library's own memory pool",
+      .kind = CONFIG_SWITCH, .unused = "memory is given back when a model is unloaded" },
+    { "MACHINE_LEARNING_TEST_FULL", NULL, "of the reference's own tests", .kind = CONFIG_SWITCH,
+      .unused = "it is for the reference's own tests" },
+    { "MACHINE_LEARNING_ANN", NULL, "use ARM NN", .kind = CONFIG_SWITCH, .unused = no_ann },
+    { "MACHINE_LEARNING_ANN_FP16_TURBO", NULL, "half precision on ARM NN", .kind = CONFIG_SWITCH,
+      .unused = no_ann },
+    { "MACHINE_LEARNING_ANN_TUNING_LEVEL", NULL, "tuning of ARM NN", NUMBER(0, 3),
+      .unused = no_ann },
+    { "MACHINE_LEARNING_RKNN", NULL, "use RKNN", .kind = CONFIG_SWITCH, .unused = no_rknn },
+    { "MACHINE_LEARNING_RKNN_THREADS", NULL, "threads of RKNN", NUMBER(1, 64), .unused = no_rknn },
+    { "MACHINE_LEARNING_OPENVINO_PRECISION", NULL, "precision on OpenVINO", .kind = CONFIG_CHOICE,
+      .choices = precisions, .unused = cpu_only },
+    { "MACHINE_LEARNING_ROCM_PRECISION", NULL, "precision on ROCm", .kind = CONFIG_CHOICE,
+      .choices = precisions, .unused = cpu_only },
+    { "MACHINE_LEARNING_DEVICE_ID", NULL, "which GPU", .kind = CONFIG_TEXT, .unused = cpu_only },
+    { "MACHINE_LEARNING_DEVICE_IDS", NULL, "which GPUs", .kind = CONFIG_TEXT, .unused = cpu_only },
+    { "NO_COLOR", NULL, "no colours in the log", .kind = CONFIG_TEXT,
+      .unused = "the log has no colours" },
 };
+const size_t config_n_settings = sizeof config_settings / sizeof *config_settings;
 
 static const char *set(const char *env)
 {
@@ -31,13 +123,17 @@ static const char *set(const char *env)
     return v && *v ? v : NULL;
 }
 
-static enum err_code resolve(const struct setting *s, char **out, struct err *err)
+static bool is_text(const struct config_setting *s)
 {
-    const char *v = set(s->env), *base = s->xdg ? set(s->xdg) : NULL, *home = set("HOME");
-    if (!v && !s->fallback)
-        return ERR_NONE;
-    if (v || !s->xdg)
-        *out = str_format("%s", v ? v : s->fallback);
+    return s->kind == CONFIG_FOLDER || s->kind == CONFIG_TEXT;
+}
+
+static enum err_code resolve_folder(const struct config_setting *s, const char *v, char **out,
+                                    struct err *err)
+{
+    const char *base = set(s->xdg), *home = set("HOME");
+    if (v)
+        *out = str_format("%s", v);
     else if (base && base[0] == '/') /* the specification: a relative one is to be ignored */
         *out = str_format("%s/%s", base, s->fallback);
     else if (home)
@@ -48,12 +144,75 @@ static enum err_code resolve(const struct setting *s, char **out, struct err *er
     return *out ? ERR_NONE : err_set(err, ERR_NOMEM, "settings");
 }
 
+static enum err_code parse_number(const struct config_setting *s, const char *v, int *out,
+                                  struct err *err)
+{
+    int64_t n;
+    if (!str_to_i64(v, s->min, s->max, &n))
+        return err_set(err, ERR_INVALID, "%s is a whole number from %d to %d, not \"%.60s\"",
+                       s->env, s->min, s->max, v);
+    *out = (int)n;
+    return ERR_NONE;
+}
+
+/* The words that the reference takes. */
+static enum err_code parse_switch(const struct config_setting *s, const char *v, int *out,
+                                  struct err *err)
+{
+    static const char *const words[] = { "0",   "1",  "false", "true", "no", "yes",
+                                         "off", "on", "f",     "t",    "n",  "y" };
+    for (int i = 0; i < (int)(sizeof words / sizeof *words); i++)
+        if (!strcasecmp(words[i], v)) {
+            *out = i % 2;
+            return ERR_NONE;
+        }
+    return err_set(err, ERR_INVALID, "%s is true or false, not \"%.60s\"", s->env, v);
+}
+
+static enum err_code parse_choice(const struct config_setting *s, const char *v, int *out,
+                                  struct err *err)
+{
+    char all[128] = "";
+    for (int i = 0; s->choices[i]; i++) {
+        size_t n = strlen(all);
+        snprintf(all + n, sizeof all - n, "%s%s", i ? ", " : "", s->choices[i]);
+        if (!strcasecmp(s->choices[i], v)) {
+            *out = i;
+            return ERR_NONE;
+        }
+    }
+    return err_set(err, ERR_INVALID, "%s is one of %s, not \"%.60s\"", s->env, all, v);
+}
+
+static enum err_code read_setting(const struct config_setting *s, struct config *c, struct err *err)
+{
+    const char *v = set(s->env);
+    int unused;
+    void *at = (char *)c + s->at;
+    int *number = s->unused ? &unused : at;
+    if (s->kind == CONFIG_FOLDER)
+        return resolve_folder(s, v, at, err);
+    v = v ? v : s->fallback;
+    if (!v)
+        return ERR_NONE;
+    switch (s->kind) {
+    case CONFIG_NUMBER: return parse_number(s, v, number, err);
+    case CONFIG_SWITCH: return parse_switch(s, v, number, err);
+    case CONFIG_CHOICE: return parse_choice(s, v, number, err);
+    default: break;
+    }
+    if (s->unused)
+        return ERR_NONE;
+    *(char **)at = str_ndup(v, strlen(v));
+    return *(char **)at ? ERR_NONE : err_set(err, ERR_NOMEM, "settings");
+}
+
 enum err_code config_load(struct config *c, struct err *err)
 {
     *c = (struct config){ 0 };
     enum err_code rc = ERR_NONE;
-    for (size_t i = 0; i < sizeof settings / sizeof *settings && rc == ERR_NONE; i++)
-        rc = resolve(&settings[i], (char **)(void *)((char *)c + settings[i].at), err);
+    for (size_t i = 0; i < config_n_settings && rc == ERR_NONE; i++)
+        rc = read_setting(&config_settings[i], c, err);
     if (rc != ERR_NONE)
         config_clear(c);
     return rc;
@@ -61,20 +220,36 @@ enum err_code config_load(struct config *c, struct err *err)
 
 void config_clear(struct config *c)
 {
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
-        free(*(char **)(void *)((char *)c + settings[i].at));
+    for (size_t i = 0; i < config_n_settings; i++)
+        if (is_text(&config_settings[i]) && !config_settings[i].unused)
+            free(*(char **)(void *)((char *)c + config_settings[i].at));
     *c = (struct config){ 0 };
+}
+
+int config_log_level(const struct config *c)
+{
+    return (int)log_levels[c->log_level];
+}
+
+void config_log_unused(void)
+{
+    for (size_t i = 0; i < config_n_settings; i++)
+        if (config_settings[i].unused && set(config_settings[i].env))
+            log_write(LOG_INFO, "%s does nothing here: %s", config_settings[i].env,
+                      config_settings[i].unused);
 }
 
 void config_print_help(void)
 {
-    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
-        const struct setting *s = &settings[i];
+    for (size_t i = 0; i < config_n_settings; i++) {
+        const struct config_setting *s = &config_settings[i];
         char value[96];
+        if (s->unused)
+            continue;
         if (s->xdg)
             snprintf(value, sizeof value, "$%s/%s", s->xdg, s->fallback);
         else
-            snprintf(value, sizeof value, "%s", s->fallback ? s->fallback : "found by itself");
+            snprintf(value, sizeof value, "%s", s->fallback ? s->fallback : "not set");
         printf("  %-30s  %s (%s)\n", s->env, s->help, value);
     }
     printf("  %-30s  %s\n", "FOVEA_SIMD", "use at most c, avx2, avx512vnni, neon or dotprod");

@@ -1,23 +1,68 @@
-/* config.h - settings from the environment, in one table: name, default, what it is. */
+/* config.h - settings from the environment, in one table: name, kind, range, default, what it is.
+ *
+ * The table is where `fovea --help`, docs/config.md and what a bad value is told come from.
+ * Immich's names are kept; those of its settings that have no meaning here are accepted and
+ * checked, and say why they do nothing. */
 #ifndef FOVEA_APP_CONFIG_H
 #define FOVEA_APP_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "base/err.h"
 
 #define CONFIG_DEFAULT_MODEL "starter"
 
-/* Every path is absolute or as the user gave it; all on the heap. */
+enum config_kind {
+    CONFIG_FOLDER, /* fallback is below $xdg, else below ~/home, where xdg is not NULL */
+    CONFIG_TEXT,
+    CONFIG_NUMBER, /* whole, from min to max */
+    CONFIG_SWITCH, /* 0 or 1 */
+    CONFIG_CHOICE, /* one of the words of choices, in any case; its place among them */
+};
+
+struct config_setting {
+    const char *env, *fallback, *help;
+    enum config_kind kind;
+    const char *xdg, *home;
+    int min, max;
+    const char *const *choices; /* ends with NULL */
+    const char *unused;         /* why it does nothing here; NULL: it does */
+    size_t at; /* in struct config, of a char * or an int; not where it is unused */
+};
+extern const struct config_setting config_settings[];
+extern const size_t config_n_settings;
+
+enum {
+    CONFIG_N_KINDS = 6
+}; /* of models: clip visual, textual, faces and ocr detection, recognition */
+
+/* Every path is absolute or as the user gave it; all on the heap, NULL where not set. */
 struct config {
     char *library_dir; /* FOVEA_LIBRARY */
     char *models_dir;  /* MACHINE_LEARNING_CACHE_FOLDER, as Immich's service calls it */
     char *cache_dir;
-    char *ort_library; /* FOVEA_ORT_LIBRARY, or NULL */
-    char *model;       /* FOVEA_MODEL */
+    char *ort_library;
+    char *model; /* FOVEA_MODEL */
+    /* of the service */
+    char *host;
+    int port, log_level;                   /* log_level: of enum log_level, by config_log_level() */
+    int request_threads, intra_op_threads; /* 0: one a core */
+    int keepalive_s, timeout_s, queue_max;
+    int max_body_mib, max_bodies_mib, max_fields, max_entries_kib;
+    int model_ttl_s, model_ttl_poll_s, ttl_s[CONFIG_N_KINDS]; /* ttl_s: -1 for model_ttl_s */
+    char *preload[CONFIG_N_KINDS];                            /* names, commas between */
+    int max_batch_faces, max_batch_ocr;                       /* 0: not given */
 };
 
-/* ERR_INVALID when a default needs HOME and there is none, ERR_NOMEM; *c is empty then. */
+/* ERR_INVALID when a value is bad, or a default needs HOME and there is none; ERR_NOMEM. *c is
+ * empty then. */
 enum err_code config_load(struct config *c, struct err *err);
 void config_clear(struct config *c);
+/* IMMICH_LOG_LEVEL as one of enum log_level. */
+int config_log_level(const struct config *c);
+/* A log line for each setting that is given and does nothing here. */
+void config_log_unused(void);
 /* The table for `fovea --help`. */
 void config_print_help(void);
 

@@ -31,9 +31,11 @@ enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_t
         .infer = { .ort_library = c->ort_library, .n_threads = n_threads, .one_shot = one_shot }
     };
     char helper[PATH_BYTES];
-    enum err_code rc = predict_create(&e->predict, &p, err);
+    enum err_code rc =
+        image_decoder_create(&e->decoder, engine_helper_path(helper) ? helper : NULL, err);
+    p.decoder = e->decoder;
     if (rc == ERR_NONE)
-        rc = image_decoder_create(&e->decoder, engine_helper_path(helper) ? helper : NULL, err);
+        rc = predict_create(&e->predict, &p, err);
     if (rc != ERR_NONE)
         engine_clear(e);
     return rc;
@@ -41,7 +43,7 @@ enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_t
 
 void engine_clear(struct engine *e)
 {
-    image_decoder_destroy(e->decoder);
     predict_destroy(e->predict);
+    image_decoder_destroy(e->decoder);
     *e = (struct engine){ 0 };
 }

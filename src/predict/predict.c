@@ -1,4 +1,4 @@
-#include "predict/predict.h"
+#include "predict/cache.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -23,7 +23,8 @@ struct slot {
 struct predict {
     char *models_dir, *cache_dir; /* cache_dir: NULL for none */
     struct infer *infer;
-    pthread_mutex_t lock; /* over all below and every slot's fields but bundle */
+    struct image_decoder *decoder; /* borrowed; may be NULL */
+    pthread_mutex_t lock;          /* over all below and every slot's fields but bundle */
     pthread_cond_t changed;
     struct slot *slots;
 };
@@ -51,6 +52,7 @@ enum err_code predict_create(struct predict **out, const struct predict_options 
     struct predict *p = calloc(1, sizeof *p);
     if (!p)
         return err_set(err, ERR_NOMEM, "model cache");
+    p->decoder = o->decoder;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
     struct infer_options io = o->infer;
@@ -192,4 +194,12 @@ enum err_code predict_space(struct predict *p, const char *name, char out[HASH_H
     struct model_folder f;
     enum err_code rc = model_find(p->models_dir, MODEL_CLIP, name, &f, err);
     return rc == ERR_NONE ? model_space(&f, p->cache_dir, out, err) : rc;
+}
+
+enum err_code predict_decode(struct predict *p, const uint8_t *bytes, size_t n, struct image *out,
+                             struct err *err)
+{
+    if (!p->decoder)
+        return err_set(err, ERR_UNSUPPORTED, "nothing here decodes pictures");
+    return image_decode(p->decoder, bytes, n, NULL, NULL, out, err);
 }

@@ -1,4 +1,6 @@
-/* predict.h - the bundle cache: each model is loaded once, shared by all who ask, and counted.
+/* predict.h - loaded models, and requests answered with them.
+ *
+ * The bundle cache: each model is loaded once, shared by all who ask, and counted.
  *
  *   struct predict_bundle *b;
  *   predict_acquire(p, MODEL_CLIP, MODEL_TEXTUAL, "starter", &b, err);
@@ -11,6 +13,14 @@
 #ifndef FOVEA_PREDICT_PREDICT_H
 #define FOVEA_PREDICT_PREDICT_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "image/image.h"
 #include "infer/infer.h"
 #include "model/model.h"
 #include "task/task.h"
@@ -27,8 +37,9 @@ struct predict_bundle {
 
 struct predict_options {
     const char *models_dir;
-    const char *cache_dir;      /* derived files, may be deleted any time; NULL: none are kept */
-    struct infer_options infer; /* its cache_dir is ignored for the one above */
+    const char *cache_dir;         /* derived files, may be deleted any time; NULL: none are kept */
+    struct infer_options infer;    /* its cache_dir is ignored for the one above */
+    struct image_decoder *decoder; /* borrowed, for predict_run(); NULL: pictures are refused */
 };
 
 /* Loads nothing yet; strings are copied. ERR_NOMEM. */
@@ -47,5 +58,46 @@ void predict_release(struct predict *p, struct predict_bundle *b); /* NULL is fi
 /* model_space() of the CLIP model of that name; loads no network. */
 enum err_code predict_space(struct predict *p, const char *name, char out[HASH_HEX],
                             struct err *err);
+
+/* Requests: what Immich's service is asked for, `{task: {type: {modelName, options}}}`. */
+enum { PREDICT_ENTRIES_MAX = 6 }; /* all pairs of a task and its types */
+
+/* One model's work. Strings belong to the struct predict_entries. */
+struct predict_entry {
+    enum model_task task;
+    enum model_type type;
+    const char *model;
+    const char *language;    /* clip textual: as Immich calls it, "de", "pt-BR"; NULL: not given */
+    float min_score;         /* detection and recognition; negative: not given */
+    unsigned max_resolution; /* ocr detection; 0: not given */
+};
+struct predict_entries {
+    struct json *json; /* what at[] points into */
+    size_t n;
+    struct predict_entry at[PREDICT_ENTRIES_MAX];
+};
+
+/* json: n bytes of UTF-8. ERR_INVALID with the reference's "Invalid request format." where it says
+ * so, else with what is wrong: a task, type or option that nothing here knows, or an option's
+ * value. On failure *out is empty. */
+enum err_code predict_entries_parse(const char *json, size_t n, struct predict_entries *out,
+                                    struct err *err);
+void predict_entries_clear(struct predict_entries *e);
+
+/* A picture's file or a text; borrowed. */
+struct predict_input {
+    const uint8_t *image; /* n_image bytes; NULL: it is text */
+    size_t n_image;
+    const char *text; /* n_text bytes of UTF-8 */
+    size_t n_text;
+    const atomic_bool *cancel; /* looked at between two steps of the work; NULL: never */
+};
+
+/* Appends the answer, one JSON object, to json. The picture is decoded once by the reference's
+ * contract; entries run side by side, after them those that need another's result. ERR_INVALID
+ * (an entry that needs the other kind of input, or another entry's result; a damaged picture),
+ * ERR_CANCELLED, and what predict_acquire(), image_decode() and the tasks say. Any thread. */
+enum err_code predict_run(struct predict *p, const struct predict_entries *entries,
+                          const struct predict_input *in, struct buf *json, struct err *err);
 
 #endif

@@ -128,6 +128,25 @@ bool pool_try_submit(struct pool *p, pool_work_fn fn, void *arg)
     return room;
 }
 
+bool pool_withdraw(struct pool *p, const void *arg)
+{
+    pthread_mutex_lock(&p->lock);
+    size_t at = 0;
+    while (at < p->len && p->ring[(p->head + at) % p->cap].arg != arg)
+        at++;
+    bool found = at < p->len;
+    if (found) {
+        p->len--;
+        for (; at < p->len; at++)
+            p->ring[(p->head + at) % p->cap] = p->ring[(p->head + at + 1) % p->cap];
+        pthread_cond_signal(&p->has_room);
+        if (!p->len && !p->n_running)
+            pthread_cond_broadcast(&p->idle);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return found;
+}
+
 void pool_wait_idle(struct pool *p)
 {
     pthread_mutex_lock(&p->lock);

@@ -21,6 +21,9 @@ void pool_destroy(struct pool *p);
 
 void pool_submit(struct pool *p, pool_work_fn fn, void *arg);
 bool pool_try_submit(struct pool *p, pool_work_fn fn, void *arg); /* false: full */
+/* Take back the first waiting item with this arg; false where there is none, as it runs or has run.
+ */
+bool pool_withdraw(struct pool *p, const void *arg);
 void pool_wait_idle(struct pool *p); /* until nothing is queued or running */
 unsigned pool_n_threads(const struct pool *p);
 

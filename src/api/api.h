@@ -1,0 +1,24 @@
+/* api.h - the routes of the service: Immich's machine-learning API.
+ *
+ *   GET /          {"message":"Immich ML"}
+ *   GET /ping      pong
+ *   POST /predict  a form with `entries` and `image` (a file) or `text`; the answer is JSON
+ *
+ * Statuses and bodies are the reference's wherever it answers 2xx or 4xx; where it answers 500 to
+ * what is wrong with the request, ours is a 4xx whose {"detail": "..."} names it. Any thread. */
+#ifndef FOVEA_API_API_H
+#define FOVEA_API_API_H
+
+#include "http/http.h"
+#include "predict/predict.h"
+
+/* What the handlers get as ctx. */
+struct api {
+    struct predict *predict;
+    size_t max_entries_bytes; /* of the field `entries` */
+};
+
+extern const struct http_route api_routes[];
+extern const size_t api_n_routes;
+
+#endif

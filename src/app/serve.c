@@ -1,0 +1,124 @@
+#include "app/serve.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "app/engine.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "http/http.h"
+#include "sys/cpu.h"
+
+enum { STOP_MS = 10000 };
+
+/* Info and below go without a word in front: they are the log. */
+static void to_stderr(enum log_level level, const char *line, void *ctx)
+{
+    static const char *const words[] = { "error: ", "warning: ", "", "" };
+    (void)ctx;
+    fprintf(stderr, "fovea: %s%s\n", words[level], line);
+}
+
+static enum err_code load_one(struct predict *p, enum model_task task, enum model_type type,
+                              const char *name, struct err *err)
+{
+    struct predict_bundle *b;
+    enum err_code rc = predict_acquire(p, task, type, name, &b, err);
+    if (rc == ERR_NONE)
+        log_write(LOG_INFO, "loaded %s %s %s", model_task_name(task), model_type_name(type), name);
+    predict_release(p, b);
+    return rc;
+}
+
+/* The comma lists of MACHINE_LEARNING_PRELOAD__*. A model that cannot be loaded now is tried again
+ * when it is asked for, so it does not keep the others from being served. */
+static void preload(struct predict *p, const struct config *c)
+{
+    static const struct {
+        enum model_task task;
+        enum model_type type;
+    } kinds[CONFIG_N_KINDS] = {
+        { MODEL_CLIP, MODEL_VISUAL },     { MODEL_CLIP, MODEL_TEXTUAL },
+        { MODEL_FACES, MODEL_DETECTION }, { MODEL_FACES, MODEL_RECOGNITION },
+        { MODEL_OCR, MODEL_DETECTION },   { MODEL_OCR, MODEL_RECOGNITION },
+    };
+    for (int k = 0; k < CONFIG_N_KINDS; k++) {
+        for (const char *at = c->preload[k]; at && *at;) {
+            char name[MODEL_PATH_MAX];
+            struct err why = { 0 };
+            at += strspn(at, ", ");
+            size_t n = strcspn(at, ", ");
+            snprintf(name, sizeof name, "%.*s", (int)n, at);
+            if (n && load_one(p, kinds[k].task, kinds[k].type, name, &why) != ERR_NONE)
+                log_write(LOG_ERROR, "preload: %s", why.msg);
+            at += n;
+        }
+    }
+}
+
+static enum err_code listen_and_serve(const struct config *c, struct predict *p, const char *host,
+                                      unsigned port, const char *socket, const sigset_t *signals,
+                                      struct err *err)
+{
+    struct api api = { .predict = p, .max_entries_bytes = (size_t)c->max_entries_kib << 10 };
+    const struct http_options o = {
+        .routes = api_routes,
+        .n_routes = api_n_routes,
+        .ctx = &api,
+        .host = host,
+        .port = port,
+        .unix_path = socket,
+        .n_threads = c->request_threads ? (unsigned)c->request_threads : cpu_count(),
+        .queue_max = (size_t)c->queue_max,
+        .max_body_bytes = (uint64_t)c->max_body_mib << 20,
+        .max_bodies_bytes = (uint64_t)c->max_bodies_mib << 20,
+        .max_fields = (size_t)c->max_fields,
+        .max_text_bytes = (size_t)1 << 20, /* as the reference */
+        .keepalive_s = (unsigned)c->keepalive_s,
+        .timeout_s = (unsigned)c->timeout_s,
+    };
+    struct http_server *s;
+    enum err_code rc = http_server_open(&s, &o, err);
+    if (rc != ERR_NONE)
+        return rc;
+    if (socket)
+        log_write(LOG_INFO, "listening on %s", socket);
+    else
+        log_write(LOG_INFO, "listening on %s port %u", host, http_server_port(s));
+    preload(p, c);
+    int signal;
+    sigwait(signals, &signal);
+    log_write(LOG_INFO, "stopping");
+    bool idle = http_server_stop(s, STOP_MS);
+    if (socket)
+        unlink(socket);
+    if (!idle) {
+        log_write(LOG_WARN, "a request did not end within %d s", STOP_MS / 1000);
+        _exit(0); /* its thread cannot be stopped, and holds what would be freed */
+    }
+    http_server_close(s);
+    return ERR_NONE;
+}
+
+enum err_code serve_run(const struct config *c, const char *host, unsigned port, const char *socket,
+                        struct err *err)
+{
+    struct engine e;
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before there are threads: they inherit it */
+    log_init((enum log_level)config_log_level(c), to_stderr, NULL);
+    config_log_unused();
+    enum err_code rc = engine_init(&e, c, (unsigned)c->intra_op_threads, false, err);
+    if (rc != ERR_NONE)
+        return rc;
+    rc = listen_and_serve(c, e.predict, host, port, socket, &signals, err);
+    engine_clear(&e);
+    return rc;
+}

@@ -1,0 +1,312 @@
+/* server.c - libmicrohttpd's callbacks: what becomes of a request, and when. */
+#include <microhttpd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "http/listen.h"
+#include "http/request.h"
+#include "sys/clock.h"
+#include "sys/pool.h"
+
+enum {
+    CONNECTION_BYTES = 64 << 10, /* libmicrohttpd's buffers of one, so the size of our reads */
+    CONNECTIONS_MAX = 1000,
+    BODY_SECONDS = 600, /* for a whole body, so that a trickle does not hold a place for ever */
+    POLL_MS = 5,
+};
+
+struct http_server {
+    struct http_options o; /* host and unix_path are not kept */
+    struct MHD_Daemon *daemon;
+    struct pool *pool;
+    struct waiting waiting;
+    struct form_budget budget;
+    unsigned port;
+    atomic_uint n_requests; /* of connections */
+    atomic_uint n_working;  /* given to the pool and not back */
+    atomic_bool stopping;
+};
+
+unsigned http_server_port(const struct http_server *s)
+{
+    return s->port;
+}
+
+/* The route of that path and method, or the refusal. */
+static void find_route(struct http_request *r, const char *method, const char *path)
+{
+    const struct http_options *o = &r->server->o;
+    for (size_t i = 0; i < o->n_routes; i++) {
+        if (strcmp(o->routes[i].path, path) != 0)
+            continue;
+        r->allow = o->routes[i].method;
+        if (!strcmp(o->routes[i].method, method))
+            r->route = &o->routes[i];
+    }
+    if (!r->route)
+        request_refuse(r, r->allow ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND,
+                       r->allow ? "Method Not Allowed" : "Not Found");
+}
+
+static void refuse_too_large(struct http_request *r)
+{
+    char text[96];
+    snprintf(text, sizeof text, "the body is larger than the limit of %llu bytes",
+             (unsigned long long)r->server->o.max_body_bytes);
+    request_refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, text);
+}
+
+static struct http_request *open_request(struct http_server *s, struct MHD_Connection *c,
+                                         const char *method, const char *path)
+{
+    struct http_request *r = calloc(1, sizeof *r);
+    if (!r)
+        return NULL;
+    r->server = s;
+    atomic_init(&r->n_holders, 1);
+    r->deadline_ns = (uint64_t)clock_mono_ns() + BODY_SECONDS * 1000000000ull;
+    atomic_fetch_add(&s->n_requests, 1);
+    MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, s->o.timeout_s);
+    find_route(r, method, path);
+    const struct form_limits limits = { .max_file_bytes = s->o.max_body_bytes,
+                                        .max_text_bytes = s->o.max_text_bytes,
+                                        .max_fields = s->o.max_fields };
+    struct err why = { 0 };
+    if (r->route &&
+        form_init(&r->form, MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Type"),
+                  &limits, &s->budget, &why) != ERR_NONE)
+        request_refuse_form(r, &why);
+    return r;
+}
+
+static enum MHD_Result send_response(struct http_request *r, struct MHD_Connection *c)
+{
+    struct http_server *s = r->server;
+    struct http_response *o = &r->response;
+    if (!o->status)
+        request_refuse(r, MHD_HTTP_INTERNAL_SERVER_ERROR, "Internal Server Error");
+    char *body = NULL;
+    size_t n = o->body.len;
+    if (n && buf_take(&o->body, &body, &n, NULL) != ERR_NONE)
+        return MHD_NO;
+    struct MHD_Response *m = MHD_create_response_from_buffer(
+        n, n ? body : "", n ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    if (!m) {
+        free(body);
+        return MHD_NO;
+    }
+    MHD_add_response_header(m, "Content-Type", o->type ? o->type : "application/json");
+    if (o->status == MHD_HTTP_METHOD_NOT_ALLOWED)
+        MHD_add_response_header(m, "Allow", r->allow);
+    if (o->status == MHD_HTTP_SERVICE_UNAVAILABLE)
+        MHD_add_response_header(m, "Retry-After", "1");
+    if (atomic_load(&s->stopping))
+        MHD_add_response_header(m, "Connection", "close");
+    enum MHD_Result ok = MHD_queue_response(c, o->status, m);
+    MHD_destroy_response(m);
+    return ok;
+}
+
+static void work(void *arg, unsigned worker)
+{
+    (void)worker;
+    struct http_request *r = arg;
+    struct http_server *s = r->server;
+    if (!atomic_load(&r->gone))
+        r->route->fn(r, &r->response, s->o.ctx);
+    waiting_answer(&s->waiting, r);
+    request_release(r);
+    atomic_fetch_sub(&s->n_working, 1);
+}
+
+static bool submit(struct http_request *r)
+{
+    atomic_fetch_add(&r->n_holders, 1);
+    atomic_fetch_add(&r->server->n_working, 1);
+    if (pool_try_submit(r->server->pool, work, r))
+        return true;
+    atomic_fetch_sub(&r->server->n_working, 1);
+    atomic_fetch_sub(&r->n_holders, 1);
+    return false;
+}
+
+static void on_hangup(struct http_request *r)
+{
+    if (!pool_withdraw(r->server->pool, r))
+        return;
+    atomic_fetch_sub(&r->server->n_working, 1);
+    request_release(r);
+}
+
+/* The body is here. */
+static enum MHD_Result dispatch(struct http_request *r, struct MHD_Connection *c)
+{
+    struct http_server *s = r->server;
+    struct err why = { 0 };
+    if (r->route && form_finish(&r->form, &why) != ERR_NONE)
+        request_refuse_form(r, &why);
+    if (r->route && r->route->is_work) {
+        if (waiting_enter(&s->waiting, r, c, submit))
+            return MHD_YES;
+        request_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE,
+                       atomic_load(&s->stopping) ? "the server is stopping"
+                                                 : "too many requests wait");
+    } else if (r->route) {
+        r->route->fn(r, &r->response, s->o.ctx);
+    }
+    return send_response(r, c);
+}
+
+static enum MHD_Result take_body(struct http_request *r, const char *p, size_t n)
+{
+    const struct http_options *o = &r->server->o;
+    struct err why = { 0 };
+    r->n_body += n;
+    /* What is refused is read to its end, within reason, so that the client reads why. */
+    if (r->n_body / 2 > o->max_body_bytes || (uint64_t)clock_mono_ns() > r->deadline_ns)
+        return MHD_NO;
+    if (r->route && r->n_body > o->max_body_bytes)
+        refuse_too_large(r);
+    if (r->route && form_write(&r->form, p, n, &why) != ERR_NONE)
+        request_refuse_form(r, &why);
+    return MHD_YES;
+}
+
+/* A body that announces its size to be too large need not be sent. */
+static bool announces_too_much(const struct http_request *r, struct MHD_Connection *c)
+{
+    const char *v = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Content-Length");
+    return v && strtoull(v, NULL, 10) > r->server->o.max_body_bytes;
+}
+
+/* Called once for the head, once for each piece of the body, once after it, and once more when a
+ * suspended connection was resumed. */
+static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const char *path,
+                                  const char *method, const char *version, const char *body,
+                                  size_t *n_body, void **state)
+{
+    (void)version;
+    struct http_request *r = *state;
+    if (!r) {
+        r = open_request(ctx, c, method, path);
+        *state = r;
+        if (r && announces_too_much(r, c)) {
+            refuse_too_large(r);
+            return send_response(r, c);
+        }
+        return r ? MHD_YES : MHD_NO;
+    }
+    if (*n_body) {
+        enum MHD_Result ok = take_body(r, body, *n_body);
+        *n_body = 0;
+        return ok;
+    }
+    if (r->answered)
+        return send_response(r, c);
+    return atomic_load(&r->gone) ? MHD_NO : dispatch(r, c);
+}
+
+static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
+                         enum MHD_RequestTerminationCode how)
+{
+    struct http_server *s = ctx;
+    struct http_request *r = *state;
+    if (!r)
+        return;
+    *state = NULL;
+    if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, s->o.keepalive_s);
+    request_release(r);
+    atomic_fetch_sub(&s->n_requests, 1);
+}
+
+static void on_log(void *ctx, const char *fmt, va_list ap)
+{
+    (void)ctx;
+    char line[256];
+    vsnprintf(line, sizeof line, fmt, ap);
+    log_write(LOG_DEBUG, "http: %s", line);
+}
+
+static enum err_code start_daemon(struct http_server *s, int fd, struct err *err)
+{
+    s->daemon = MHD_start_daemon(
+        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
+        on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+        MHD_OPTION_CONNECTION_TIMEOUT, s->o.timeout_s, MHD_OPTION_END);
+    return s->daemon ? ERR_NONE : err_set(err, ERR_IO, "the HTTP server did not start");
+}
+
+enum err_code http_server_open(struct http_server **out, const struct http_options *o,
+                               struct err *err)
+{
+    int fd = -1;
+    bool watching = false;
+    *out = NULL;
+    struct http_server *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(err, ERR_NOMEM, "HTTP server");
+    s->o = *o;
+    s->o.host = s->o.unix_path = NULL;
+    s->budget.max = o->max_bodies_bytes;
+    enum err_code rc =
+        o->unix_path ? listen_unix(&fd, o->unix_path, err) : listen_tcp(&fd, o->host, o->port, err);
+    if (rc == ERR_NONE) {
+        s->port = listen_port(fd);
+        rc = pool_create(&s->pool, o->n_threads, o->queue_max, err);
+    }
+    if (rc == ERR_NONE) {
+        rc = waiting_init(&s->waiting, on_hangup, err);
+        watching = rc == ERR_NONE;
+    }
+    if (rc == ERR_NONE)
+        rc = start_daemon(s, fd, err);
+    if (rc == ERR_NONE) {
+        *out = s;
+        return ERR_NONE;
+    }
+    if (watching)
+        waiting_clear(&s->waiting);
+    pool_destroy(s->pool);
+    if (fd >= 0)
+        close(fd);
+    free(s);
+    return rc;
+}
+
+/* Wait until *n is 0, at most until the deadline. */
+static bool drain(atomic_uint *n, int64_t deadline_ns)
+{
+    while (atomic_load(n) && clock_mono_ns() < deadline_ns)
+        nanosleep(&(struct timespec){ .tv_nsec = POLL_MS * 1000000L }, NULL);
+    return !atomic_load(n);
+}
+
+bool http_server_stop(struct http_server *s, unsigned timeout_ms)
+{
+    int64_t deadline_ns = clock_mono_ns() + timeout_ms * 1000000ll;
+    atomic_store(&s->stopping, true);
+    int fd = MHD_quiesce_daemon(s->daemon);
+    if (fd >= 0)
+        close(fd);
+    drain(&s->n_requests, deadline_ns);
+    waiting_close(&s->waiting); /* libmicrohttpd must find none suspended */
+    MHD_stop_daemon(s->daemon);
+    s->daemon = NULL;
+    return drain(&s->n_working, deadline_ns);
+}
+
+void http_server_close(struct http_server *s)
+{
+    if (!s)
+        return;
+    pool_destroy(s->pool);
+    waiting_clear(&s->waiting);
+    free(s);
+}

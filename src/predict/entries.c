@@ -1,0 +1,129 @@
+/* entries.c - the form field `entries`: what is to be done with which model. */
+#include <string.h>
+
+#include "predict/predict.h"
+
+/* What an entry may say besides the model's name. */
+enum option { LANGUAGE = 1, MIN_SCORE = 2, MAX_RESOLUTION = 4, ANY = 8 };
+
+/* The reference's OCR models take options that they do not know, and do nothing with them. */
+static const struct kind {
+    enum model_task task;
+    enum model_type type;
+    unsigned options; /* of enum option */
+} kinds[] = {
+    { MODEL_CLIP, MODEL_VISUAL, 0 },
+    { MODEL_CLIP, MODEL_TEXTUAL, LANGUAGE },
+    { MODEL_FACES, MODEL_DETECTION, MIN_SCORE },
+    { MODEL_FACES, MODEL_RECOGNITION, 0 },
+    { MODEL_OCR, MODEL_DETECTION, MIN_SCORE | MAX_RESOLUTION | ANY },
+    { MODEL_OCR, MODEL_RECOGNITION, MIN_SCORE | ANY },
+};
+enum { N_KINDS = sizeof kinds / sizeof *kinds, RESOLUTION_MAX_PX = 16384 };
+_Static_assert((int)N_KINDS == PREDICT_ENTRIES_MAX, "each kind once, as keys of an object are");
+
+static enum err_code bad_request(struct err *err)
+{
+    return err_set(err, ERR_INVALID, "Invalid request format.");
+}
+
+static const struct kind *find(const char *task, const char *type)
+{
+    for (int i = 0; i < N_KINDS; i++)
+        if (!strcmp(model_task_name(kinds[i].task), task) &&
+            !strcmp(model_type_name(kinds[i].type), type))
+            return &kinds[i];
+    return NULL;
+}
+
+static enum err_code bad_value(const char *key, const char *wanted, struct err *err)
+{
+    return err_set(err, ERR_INVALID, "option \"%s\" is not %s", key, wanted);
+}
+
+static enum err_code read_option(const char *key, const struct json *v, unsigned allowed,
+                                 struct predict_entry *e, struct err *err)
+{
+    double score;
+    int64_t side;
+    if (!strcmp(key, "language") && allowed & LANGUAGE) {
+        e->language = json_as_string(v, NULL);
+        return e->language || json_is_null(v) ? ERR_NONE : bad_value(key, "text", err);
+    }
+    if (!strcmp(key, "minScore") && allowed & MIN_SCORE) {
+        if (!json_as_f64(v, &score) || score < 0 || score > 1)
+            return bad_value(key, "a number from 0 to 1", err);
+        e->min_score = (float)score;
+        return ERR_NONE;
+    }
+    if (!strcmp(key, "maxResolution") && allowed & MAX_RESOLUTION) {
+        if (!json_as_i64(v, &side) || side < 1 || side > RESOLUTION_MAX_PX)
+            return bad_value(key, "a whole number of pixels from 1 to 16384", err);
+        e->max_resolution = (unsigned)side;
+        return ERR_NONE;
+    }
+    return allowed & ANY ? ERR_NONE
+                         : err_set(err, ERR_INVALID, "%s %s has no option \"%.60s\"",
+                                   model_task_name(e->task), model_type_name(e->type), key);
+}
+
+/* {modelName, options} of one kind. */
+static enum err_code read_entry(const char *task, const char *type, const struct json *v,
+                                struct predict_entry *e, struct err *err)
+{
+    size_t n;
+    const char *name = json_as_string(json_get(v, "modelName"), &n);
+    const struct json *options = json_get(v, "options");
+    if (!json_is_object(v) || !name || (options && !json_is_object(options)))
+        return bad_request(err);
+    const struct kind *k = find(task, type);
+    if (!k)
+        return err_set(err, ERR_INVALID, "nothing is known of task \"%.60s\" of type \"%.60s\"",
+                       task, type);
+    *e = (struct predict_entry){ .task = k->task, .type = k->type, .model = name, .min_score = -1 };
+    if (strlen(name) != n)
+        return err_set(err, ERR_INVALID, "a model's name has a NUL in it");
+    enum err_code rc = ERR_NONE;
+    for (void *it = json_first(options); it && rc == ERR_NONE; it = json_next(options, it))
+        rc = read_option(json_key(it), json_value(it), k->options, e, err);
+    return rc;
+}
+
+static enum err_code read_task(const char *task, const struct json *types,
+                               struct predict_entries *out, struct err *err)
+{
+    if (!json_is_object(types))
+        return bad_request(err);
+    enum err_code rc = ERR_NONE;
+    for (void *it = json_first(types); it && rc == ERR_NONE; it = json_next(types, it)) {
+        struct predict_entry e;
+        rc = read_entry(task, json_key(it), json_value(it), &e, err);
+        if (rc == ERR_NONE)
+            out->at[out->n++] = e;
+    }
+    return rc;
+}
+
+enum err_code predict_entries_parse(const char *json, size_t n, struct predict_entries *out,
+                                    struct err *err)
+{
+    *out = (struct predict_entries){ 0 };
+    enum err_code rc = json_parse(json, n, &out->json, NULL);
+    if (rc == ERR_NOMEM)
+        return err_set(err, rc, "entries of %zu bytes", n);
+    if (rc != ERR_NONE)
+        return bad_request(err);
+    if (!json_is_object(out->json))
+        rc = bad_request(err);
+    for (void *it = json_first(out->json); it && rc == ERR_NONE; it = json_next(out->json, it))
+        rc = read_task(json_key(it), json_value(it), out, err);
+    if (rc != ERR_NONE)
+        predict_entries_clear(out);
+    return rc;
+}
+
+void predict_entries_clear(struct predict_entries *e)
+{
+    json_destroy(e->json);
+    *e = (struct predict_entries){ 0 };
+}
