@@ -40,8 +40,10 @@ struct jpeg {
     jmp_buf failed;
     uint64_t max_scanned_pixels;
     bool all_rows_read;
-    uint8_t *px;   /* [height, width, 3], until it is given away */
-    uint8_t *cmyk; /* one row of four, only for such images */
+    int n_layers;
+    struct image image; /* the sizes; its pixels are px */
+    uint8_t *px;        /* [height, width, 3], until it is given away */
+    uint8_t *cmyk;      /* one row of four, only for such images */
     enum err_code rc;
     struct err *err;
 };
@@ -205,32 +207,29 @@ static void read_rows(struct jpeg *j)
 
 /* A shrunk picture ends within its last pixel wherever its side is not a multiple; libjpeg fills
  * the rest of that pixel with what the encoder put beyond the edge. */
-static struct image take_image(struct jpeg *j)
+static struct image sized(const struct jpeg_decompress_struct *c)
 {
-    const struct jpeg_decompress_struct *c = &j->cinfo;
     float shrink = (float)c->scale_denom; /* scale_num is 1 */
-    struct image im = { j->px,
-                        c->output_width,
-                        c->output_height,
-                        c->image_width,
-                        c->image_height,
-                        { .right = (float)c->output_width - (float)c->image_width / shrink,
-                          .bottom = (float)c->output_height - (float)c->image_height / shrink } };
-    j->px = NULL;
-    return im;
+    return (
+        struct image){ NULL,
+                       c->output_width,
+                       c->output_height,
+                       c->image_width,
+                       c->image_height,
+                       { .right = (float)c->output_width - (float)c->image_width / shrink,
+                         .bottom = (float)c->output_height - (float)c->image_height / shrink } };
 }
 
 /* Three layers only: what a profile says of CMYK has no place here, nor that of a grey picture. */
 static void to_srgb(struct jpeg *j, const uint8_t *bytes, size_t n)
 {
-    const struct jpeg_decompress_struct *c = &j->cinfo;
     struct buf profile;
-    if (c->num_components != 3)
+    if (j->n_layers != 3)
         return;
     j->rc = image_icc_of_jpeg(bytes, n, &profile, j->err);
     if (j->rc == ERR_NONE && profile.len)
         image_icc_to_srgb((const uint8_t *)profile.data, profile.len, j->px,
-                          (size_t)c->output_width * c->output_height);
+                          (size_t)j->image.width_px * j->image.height_px);
     buf_clear(&profile);
 }
 
@@ -251,6 +250,9 @@ static void decode(struct jpeg *j, size_t n, const struct image_decode_opts *opt
         fail(j, ERR_NOMEM, "no memory for the pixels");
     jpeg_start_decompress(c);
     read_rows(j);
+    /* Before the rest of the file is read: a second frame header in it changes c. */
+    j->image = sized(c);
+    j->n_layers = c->num_components;
     jpeg_finish_decompress(c);
 }
 
@@ -271,8 +273,11 @@ enum err_code image_jpeg_decode(const uint8_t *bytes, size_t n,
         decode(j, n, opts);
         if (opts->contract == IMAGE_VIEW)
             to_srgb(j, bytes, n);
-        if (j->rc == ERR_NONE)
-            *out = take_image(j);
+        if (j->rc == ERR_NONE) {
+            *out = j->image;
+            out->px = j->px;
+            j->px = NULL;
+        }
     }
     enum err_code rc = j->rc;
     jpeg_destroy_decompress(&j->cinfo);
