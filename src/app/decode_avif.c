@@ -2,7 +2,10 @@
 #include "app/decode.h"
 
 #include <avif/avif.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define STRIP_ROWS 64u /* even, for chroma that rows share */
 
 static enum err_code failed(avifResult result, struct err *err)
 {
@@ -75,26 +78,47 @@ static enum err_code to_rgb(const avifImage *im, uint8_t *out, struct err *err)
     return result == AVIF_RESULT_OK ? ERR_NONE : failed(result, err);
 }
 
+/* Row by row out of strips, so that the RGB is nowhere whole. Where strips meet, chroma is
+ * interpolated without the other strip's, which the shrinking hides. */
+static enum err_code shrink_strips(struct decode_job *job, const avifImage *im, struct err *err)
+{
+    size_t stride = (size_t)im->width * 3;
+    uint8_t *px = malloc(stride * STRIP_ROWS);
+    avifImage *strip = avifImageCreateEmpty();
+    enum err_code rc = px && strip ? ERR_NONE : err_set(err, ERR_NOMEM, "a strip of AVIF");
+    for (uint32_t y = 0; rc == ERR_NONE && y < im->height; y += STRIP_ROWS) {
+        uint32_t left = im->height - y, n = left < STRIP_ROWS ? left : STRIP_ROWS;
+        avifResult result = avifImageSetViewRect(strip, im, &(avifCropRect){ 0, y, im->width, n });
+        rc = result == AVIF_RESULT_OK ? to_rgb(strip, px, err) : failed(result, err);
+        for (uint32_t i = 0; rc == ERR_NONE && i < n; i++)
+            decode_put_row(job, y + i, px + i * stride, 3);
+    }
+    if (strip)
+        avifImageDestroy(strip);
+    free(px);
+    return rc;
+}
+
 /* Asked for RGB, libavif lays alpha over black: right for a view, and too much for the reference.
  */
 static enum err_code write_image(struct decode_job *job, const avifImage *im, struct err *err)
 {
-    if (im->width != job->width_px || im->height != job->height_px)
+    if (im->width != job->im.width_px || im->height != job->im.height_px)
         return err_set(err, ERR_INVALID, "broken AVIF: %u x %u pixels instead of %u x %u",
-                       im->width, im->height, job->width_px, job->height_px);
+                       im->width, im->height, job->im.width_px, job->im.height_px);
     if (job->contract == IMAGE_VIEW)
-        return to_rgb(im, job->rgb, err);
+        return job->shrink > 1 ? shrink_strips(job, im, err) : to_rgb(im, job->im.px, err);
     if (im->depth > 8 && im->yuvFormat != AVIF_PIXEL_FORMAT_YUV400) {
         avifImage *cut = cut_to_8_bits(im);
         if (!cut)
             return err_set(err, ERR_NOMEM, "AVIF of %u x %u pixels", im->width, im->height);
-        enum err_code rc = to_rgb(cut, job->rgb, err);
+        enum err_code rc = to_rgb(cut, job->im.px, err);
         avifImageDestroy(cut);
         return rc;
     }
     avifImage opaque = *im; /* borrows the planes */
     opaque.alphaPlane = NULL;
-    return to_rgb(&opaque, job->rgb, err);
+    return to_rgb(&opaque, job->im.px, err);
 }
 
 static enum err_code decode_first(struct decode_job *job, avifDecoder *decoder, struct err *err)

@@ -33,9 +33,9 @@ static enum err_code write_image(struct decode_job *job, const struct heif_image
 {
     int stride, w = heif_image_get_primary_width(im), h = heif_image_get_primary_height(im);
     const uint8_t *p = heif_image_get_plane_readonly(im, heif_channel_interleaved, &stride);
-    if (!p || w != (int)job->width_px || h != (int)job->height_px)
+    if (!p || w != (int)job->im.width_px || h != (int)job->im.height_px)
         return err_set(err, ERR_INVALID, "broken HEIC: %d x %d pixels instead of %u x %u", w, h,
-                       job->width_px, job->height_px);
+                       job->im.width_px, job->im.height_px);
     for (int y = 0; y < h; y++)
         decode_put_row(job, (uint32_t)y, p + (size_t)y * stride, n_bands);
     return ERR_NONE;

@@ -31,12 +31,13 @@ static void take_profile(struct jxl *x, const JxlPixelFormat *format)
 static enum err_code give_buffer(struct jxl *x, struct decode_job *job,
                                  const JxlPixelFormat *format, struct err *err)
 {
-    size_t n = (size_t)job->width_px * job->height_px * format->num_channels;
-    void *to = job->rgb;
+    uint32_t w = job->im.width_px, h = job->im.height_px;
+    size_t n = (size_t)w * h * format->num_channels;
+    void *to = job->im.px;
     if (x->over_black) {
         x->rgba = malloc(n);
         if (!x->rgba)
-            return err_set(err, ERR_NOMEM, "%u x %u pixels", job->width_px, job->height_px);
+            return err_set(err, ERR_NOMEM, "%u x %u pixels", w, h);
         to = x->rgba;
     }
     if (!to || JxlDecoderSetImageOutBuffer(x->decoder, format, to, n) != JXL_DEC_SUCCESS)
@@ -79,8 +80,10 @@ enum err_code decode_jxl(struct decode_job *job, struct err *err)
     JxlDecoderSetInput(x.decoder, job->bytes, job->n);
     JxlDecoderCloseInput(x.decoder);
     enum err_code rc = run(&x, job, err);
-    for (uint32_t y = 0; rc == ERR_NONE && x.rgba && y < job->height_px; y++)
-        decode_put_row(job, y, x.rgba + (size_t)y * job->width_px * 4, 4);
+    if (rc == ERR_NONE && !x.rgba)
+        decode_shrink(job);
+    for (uint32_t y = 0; rc == ERR_NONE && x.rgba && y < x.info.ysize; y++)
+        decode_put_row(job, y, x.rgba + (size_t)y * x.info.xsize * 4, 4);
     if (rc == ERR_NONE && x.n_icc && job->contract == IMAGE_VIEW)
         decode_to_srgb(job, x.icc, x.n_icc);
     free(x.rgba);

@@ -19,71 +19,17 @@
 #include "image/helper_proto.h"
 #include "sys/process.h"
 
-enum err_code decode_begin(struct decode_job *job, uint64_t width_px, uint64_t height_px,
-                           struct err *err)
-{
-    uint64_t n_pixels;
-    if (!width_px || !height_px)
-        return err_set(err, ERR_INVALID, "no pixels (%llu x %llu)", (unsigned long long)width_px,
-                       (unsigned long long)height_px);
-    if (__builtin_mul_overflow(width_px, height_px, &n_pixels) || n_pixels > job->max_pixels ||
-        width_px > UINT32_MAX || height_px > UINT32_MAX)
-        return err_set(err, ERR_LIMIT, "%llu x %llu pixels, the limit is %llu",
-                       (unsigned long long)width_px, (unsigned long long)height_px,
-                       (unsigned long long)job->max_pixels);
-    void *p = mmap(NULL, n_pixels * 3, PROT_READ | PROT_WRITE, MAP_SHARED, job->out_fd, 0);
-    if (p == MAP_FAILED)
-        return err_set(err, ERR_NOMEM, "%llu x %llu pixels", (unsigned long long)width_px,
-                       (unsigned long long)height_px);
-    job->rgb = p;
-    job->width_px = (uint32_t)width_px;
-    job->height_px = (uint32_t)height_px;
-    return ERR_NONE;
-}
-
-void decode_end(struct decode_job *job)
-{
-    if (job->rgb)
-        munmap(job->rgb, (size_t)job->width_px * job->height_px * 3);
-    job->rgb = NULL;
-}
-
-void decode_put_row(struct decode_job *job, uint32_t y, const uint8_t *from, int n_bands)
-{
-    uint8_t *rgb = job->rgb + (size_t)y * job->width_px * 3;
-    bool over_black = n_bands == 4 && job->contract == IMAGE_VIEW;
-    for (uint32_t x = 0; x < job->width_px; x++, from += n_bands, rgb += 3)
-        for (int c = 0; c < 3; c++)
-            rgb[c] = over_black ? (uint8_t)((from[c] * from[3] + 127) / 255) : from[c];
-}
-
-enum err_code decode_turn(struct decode_job *job, int orientation, struct err *err)
-{
-    size_t n = (size_t)job->width_px * job->height_px * 3;
-    struct image im = { .width_px = job->width_px, .height_px = job->height_px };
-    if (orientation < 2 || orientation > 8)
-        return ERR_NONE;
-    im.px = malloc(n);
-    if (!im.px)
-        return err_set(err, ERR_NOMEM, "%u x %u pixels", im.width_px, im.height_px);
-    memcpy(im.px, job->rgb, n);
-    enum err_code rc = image_orient(&im, orientation, err);
-    if (rc == ERR_NONE) {
-        memcpy(job->rgb, im.px, n);
-        job->width_px = im.width_px;
-        job->height_px = im.height_px;
-    }
-    image_clear(&im);
-    return rc;
-}
-
 static enum err_code decode_bmp(struct decode_job *job, struct err *err)
 {
     struct bmp b;
     enum err_code rc = decode_bmp_open(&b, job->bytes, job->n, err);
     if (rc == ERR_NONE)
         rc = decode_begin(job, b.width_px, b.height_px, err);
-    return rc == ERR_NONE ? decode_bmp_pixels(&b, job->rgb, err) : rc;
+    if (rc == ERR_NONE)
+        rc = decode_bmp_pixels(&b, job->im.px, err);
+    if (rc == ERR_NONE)
+        decode_shrink(job);
+    return rc;
 }
 
 static enum err_code decode_gif(struct decode_job *job, struct err *err)
@@ -92,7 +38,11 @@ static enum err_code decode_gif(struct decode_job *job, struct err *err)
     enum err_code rc = decode_gif_open(&g, job->bytes, job->n, err);
     if (rc == ERR_NONE)
         rc = decode_begin(job, g.width_px, g.height_px, err);
-    return rc == ERR_NONE ? decode_gif_pixels(&g, job->contract == IMAGE_VIEW, job->rgb, err) : rc;
+    if (rc == ERR_NONE)
+        rc = decode_gif_pixels(&g, job->contract == IMAGE_VIEW, job->im.px, err);
+    if (rc == ERR_NONE)
+        decode_shrink(job);
+    return rc;
 }
 
 static enum err_code run(struct decode_job *job, struct err *err)
@@ -120,6 +70,7 @@ static void answer(const struct helper_request *q, const int fds[HELPER_N_FDS],
     struct decode_job job = { .n = q->size_bytes,
                               .format = (enum image_format)q->format,
                               .contract = (enum image_contract)q->contract,
+                              .target_side_px = q->target_side_px,
                               .max_pixels = q->max_pixels,
                               .out_fd = fds[HELPER_FD_OUT] };
     void *p = job.n ? mmap(NULL, job.n, PROT_READ, MAP_SHARED, fds[HELPER_FD_IN], 0) : NULL;
@@ -133,9 +84,13 @@ static void answer(const struct helper_request *q, const int fds[HELPER_N_FDS],
         munmap(p, job.n);
     }
     decode_end(&job);
-    *reply = (struct helper_reply){
-        .code = rc, .number = q->number, .width_px = job.width_px, .height_px = job.height_px
-    };
+    *reply = (struct helper_reply){ .code = rc,
+                                    .number = q->number,
+                                    .width_px = job.im.width_px,
+                                    .height_px = job.im.height_px,
+                                    .full_width_px = job.im.full_width_px,
+                                    .full_height_px = job.im.full_height_px,
+                                    .margin = job.im.margin };
     snprintf(reply->msg, sizeof reply->msg, "%.*s", (int)sizeof reply->msg - 1, err.msg);
 }
 

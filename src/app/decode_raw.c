@@ -15,27 +15,47 @@ static enum err_code failed(int e, struct err *err)
     return err_set(err, code, "%s", no_preview ? "no preview in it" : libraw_strerror(e));
 }
 
-static enum err_code write_preview(struct decode_job *job, const libraw_thumbnail_t *t,
-                                   struct err *err)
+/* By the engine's own decoder, so that a preview looks like any JPEG. */
+static enum err_code write_jpeg(struct decode_job *job, const void *bytes, size_t n,
+                                struct err *err)
 {
-    if (t->tformat == LIBRAW_THUMBNAIL_JPEG) {
-        struct decode_job inner = *job;
-        inner.bytes = (const uint8_t *)t->thumb;
-        inner.n = t->tlength;
-        inner.format = IMAGE_JPEG;
-        enum err_code rc = decode_vips(&inner, err);
-        inner.bytes = job->bytes;
-        inner.n = job->n;
-        *job = inner;
-        return rc;
-    }
+    const struct image_decode_opts opts = { .contract = job->contract,
+                                            .target_side_px = job->target_side_px,
+                                            .max_pixels = job->max_pixels };
+    struct image_decoder *d = NULL;
+    struct image im = { 0 };
+    enum err_code rc = image_decoder_create(&d, NULL, err);
+    if (rc == ERR_NONE)
+        rc = image_decode(d, bytes, n, NULL, &opts, &im, err);
+    if (rc == ERR_NONE)
+        rc = decode_begin(job, im.full_width_px, im.full_height_px, err);
+    if (rc == ERR_NONE)
+        decode_put_image(job, &im);
+    image_clear(&im);
+    image_decoder_destroy(d);
+    return rc;
+}
+
+static enum err_code write_bitmap(struct decode_job *job, const libraw_thumbnail_t *t,
+                                  struct err *err)
+{
     size_t row_bytes = (size_t)t->twidth * 3;
-    if (t->tformat != LIBRAW_THUMBNAIL_BITMAP || t->tlength < row_bytes * t->theight)
-        return err_set(err, ERR_UNSUPPORTED, "a preview of kind %d", (int)t->tformat);
+    if (t->tlength < row_bytes * t->theight)
+        return err_set(err, ERR_INVALID, "image file is truncated");
     enum err_code rc = decode_begin(job, t->twidth, t->theight, err);
     for (uint32_t y = 0; rc == ERR_NONE && y < t->theight; y++)
         decode_put_row(job, y, (const uint8_t *)t->thumb + y * row_bytes, 3);
     return rc;
+}
+
+static enum err_code write_preview(struct decode_job *job, const libraw_thumbnail_t *t,
+                                   struct err *err)
+{
+    switch (t->tformat) {
+    case LIBRAW_THUMBNAIL_JPEG: return write_jpeg(job, t->thumb, t->tlength, err);
+    case LIBRAW_THUMBNAIL_BITMAP: return write_bitmap(job, t, err);
+    default: return err_set(err, ERR_UNSUPPORTED, "a preview of kind %d", (int)t->tformat);
+    }
 }
 
 enum err_code decode_raw(struct decode_job *job, struct err *err)

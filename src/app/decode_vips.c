@@ -37,7 +37,6 @@ static int load(const struct decode_job *job, VipsImage **out)
     switch (job->format) {
     case IMAGE_PNG: return LOADER(vips_pngload_buffer);
     case IMAGE_WEBP: return LOADER(vips_webpload_buffer);
-    case IMAGE_JPEG: return LOADER(vips_jpegload_buffer);
     default: return LOADER(vips_tiffload_buffer);
     }
 #undef LOADER
@@ -123,19 +122,28 @@ static enum err_code write_rows(struct decode_job *job, VipsImage *im, struct er
         return err_set(err, ERR_UNSUPPORTED, "%d samples of %s a pixel", im->Bands,
                        vips_enum_nick(VIPS_TYPE_BAND_FORMAT, im->BandFmt));
     VipsRegion *region = vips_region_new(im);
-    enum err_code rc = ERR_NONE;
-    for (int y = 0; y < im->Ysize; y += STRIP_ROWS) {
+    uint8_t *rgb = malloc((size_t)im->Xsize * 3);
+    enum err_code rc = rgb ? ERR_NONE : err_set(err, ERR_NOMEM, "a row of %d pixels", im->Xsize);
+    for (int y = 0; rc == ERR_NONE && y < im->Ysize; y += STRIP_ROWS) {
         VipsRect r = { 0, y, im->Xsize, VIPS_MIN(STRIP_ROWS, im->Ysize - y) };
         if (vips_region_prepare(region, &r)) {
             rc = vips_failed(ERR_INVALID, err);
             break;
         }
-        for (int i = 0; i < r.height; i++)
-            write_row(im, kind, VIPS_REGION_ADDR(region, 0, y + i),
-                      job->rgb + (size_t)(y + i) * job->width_px * 3);
+        for (int i = 0; i < r.height; i++) {
+            write_row(im, kind, VIPS_REGION_ADDR(region, 0, y + i), rgb);
+            decode_put_row(job, (uint32_t)(y + i), rgb, 3);
+        }
     }
+    free(rgb);
     g_object_unref(region);
     return rc;
+}
+
+/* Their profile is applied to what is left after shrinking; others are made such by theirs. */
+static bool is_rgb_u8(const VipsImage *im)
+{
+    return im->Type == VIPS_INTERPRETATION_sRGB && im->BandFmt == VIPS_FORMAT_UCHAR;
 }
 
 /* Upright is the engine's business or was the loader's; here: colours to sRGB, alpha over black. */
@@ -143,7 +151,7 @@ static int to_view(VipsImage *in, VipsImage **out)
 {
     VipsImage **t = (VipsImage **)vips_object_local_array(VIPS_OBJECT(in), 3);
     VipsImage *im = in;
-    if (vips_image_get_typeof(im, VIPS_META_ICC_NAME)) {
+    if (!is_rgb_u8(im) && vips_image_get_typeof(im, VIPS_META_ICC_NAME)) {
         if (!vips_icc_transform(im, &t[0], "srgb", "embedded", TRUE, NULL))
             im = t[0];
         vips_error_clear(); /* a broken profile: the colours as they are */
@@ -170,8 +178,9 @@ void decode_to_srgb(struct decode_job *job, const void *icc, size_t n)
     VipsImage *out = NULL, *in;
     if (names_srgb(icc, n))
         return;
-    in = vips_image_new_from_memory(job->rgb, (size_t)job->width_px * job->height_px * 3,
-                                    (int)job->width_px, (int)job->height_px, 3, VIPS_FORMAT_UCHAR);
+    in = vips_image_new_from_memory(job->im.px, (size_t)job->im.width_px * job->im.height_px * 3,
+                                    (int)job->im.width_px, (int)job->im.height_px, 3,
+                                    VIPS_FORMAT_UCHAR);
     if (!in)
         return;
     in->Type = VIPS_INTERPRETATION_sRGB;
@@ -181,6 +190,15 @@ void decode_to_srgb(struct decode_job *job, const void *icc, size_t n)
     g_clear_object(&out);
     g_object_unref(in);
     vips_error_clear();
+}
+
+static void apply_profile(struct decode_job *job, VipsImage *loaded)
+{
+    const void *icc;
+    size_t n;
+    if (vips_image_get_typeof(loaded, VIPS_META_ICC_NAME) &&
+        !vips_image_get_blob(loaded, VIPS_META_ICC_NAME, &icc, &n))
+        decode_to_srgb(job, icc, n);
 }
 
 enum err_code decode_vips(struct decode_job *job, struct err *err)
@@ -204,6 +222,8 @@ enum err_code decode_vips(struct decode_job *job, struct err *err)
         im = view;
     }
     rc = write_rows(job, im, err);
+    if (rc == ERR_NONE && im == view && is_rgb_u8(loaded))
+        apply_profile(job, loaded);
     /* Pillow turns TIFF, and no other format, as it loads. */
     if (rc == ERR_NONE && job->format == IMAGE_TIFF && job->contract == IMAGE_REFERENCE)
         rc = decode_turn(job, vips_image_get_orientation(loaded), err);

@@ -215,10 +215,18 @@ static enum err_code explain_silence(const struct image_helper *h, struct helper
                    format);
 }
 
+static bool is_margin(float a, float b)
+{
+    return a >= 0 && b >= 0 && a + b < 1; /* false for a NaN */
+}
+
 static bool keeps_limits(const struct helper_reply *r, uint64_t max_pixels)
 {
-    return r->code != ERR_NONE ||
-           (r->width_px && r->height_px && (uint64_t)r->width_px * r->height_px <= max_pixels);
+    return r->code != ERR_NONE || (r->width_px && r->height_px && r->full_width_px >= r->width_px &&
+                                   r->full_height_px >= r->height_px &&
+                                   (uint64_t)r->full_width_px * r->full_height_px <= max_pixels &&
+                                   is_margin(r->margin.left, r->margin.right) &&
+                                   is_margin(r->margin.top, r->margin.bottom));
 }
 
 static enum err_code take_pixels(const struct helper_reply *r, int fd, struct image *out,
@@ -236,8 +244,9 @@ static enum err_code take_pixels(const struct helper_reply *r, int fd, struct im
     *out = (struct image){ .px = px,
                            .width_px = r->width_px,
                            .height_px = r->height_px,
-                           .full_width_px = r->width_px,
-                           .full_height_px = r->height_px };
+                           .full_width_px = r->full_width_px,
+                           .full_height_px = r->full_height_px,
+                           .margin = r->margin };
     return ERR_NONE;
 }
 
@@ -296,6 +305,7 @@ enum err_code image_helper_decode(struct image_helper *h, enum image_format form
         .max_pixels = opts->max_pixels,
         .format = format,
         .contract = opts->contract,
+        .target_side_px = opts->target_side_px,
         .cpu_s = (uint32_t)(h->timeout_ms / 1000 + 1) * CPU_S_PER_TIMEOUT_S,
     };
     struct helper *w = acquire(h);

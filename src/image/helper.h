@@ -30,10 +30,9 @@ void image_helper_destroy(struct image_helper *h);
  * opts->contract. opts is complete: max_bytes and max_pixels are not 0, n is within max_bytes.
  * The helper turns HEIC, AVIF and JPEG XL in VIEW as the container says, and in REFERENCE as Pillow
  * and its plugins do; opts->orientation is not its business, the caller applies it to the others.
- * opts->target_side_px it may use as it is documented, or not. out->px is malloc'ed and becomes the
- * caller's; on failure *out is untouched. Errors as image_decode() states them:
- * ERR_LIMIT also when the time was up, ERR_INTERNAL naming the signal when the helper died. Any
- * thread. */
+ * out->px is malloc'ed and becomes the caller's; on failure *out is untouched. Errors as
+ * image_decode() states them: ERR_LIMIT also when the time was up, ERR_INTERNAL naming the signal
+ * when the helper died. Any thread. */
 enum err_code image_helper_decode(struct image_helper *h, enum image_format format,
                                   const uint8_t *bytes, size_t n,
                                   const struct image_decode_opts *opts, struct image *out,

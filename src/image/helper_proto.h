@@ -12,7 +12,9 @@
 
 #include <stdint.h>
 
-#define HELPER_MAGIC 0x666f7601u /* the last byte counts changes of these structs */
+#include "image/image.h"
+
+#define HELPER_MAGIC 0x666f7602u /* the last byte counts changes of these structs */
 
 /* A helper that cannot work says why and ends. */
 struct helper_hello {
@@ -34,12 +36,14 @@ struct helper_request {
     uint32_t contract; /* enum image_contract */
     uint32_t cpu_s;    /* processor seconds after which the kernel ends the helper */
     uint32_t number;   /* of this request; comes back */
+    uint32_t target_side_px, zero;
 };
 
 struct helper_reply {
     int32_t code; /* enum err_code; the sizes count when it is ERR_NONE, msg otherwise */
     uint32_t number;
-    uint32_t width_px, height_px;
+    uint32_t width_px, height_px, full_width_px, full_height_px; /* as struct image has them */
+    struct image_margin margin;
     char msg[240]; /* NUL-terminated */
 };
 

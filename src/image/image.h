@@ -71,8 +71,8 @@ struct image_decode_opts {
      * JPEG XL, where turning is the container's business and the decoder does it. */
     int orientation;
     /* VIEW only: the side that the caller will scale the shorter side to; 0 for full size. A JPEG
-     * may then come out at 1/2, 1/4 or 1/8, its shorter side at least IMAGE_OVERSAMPLE times this.
-     */
+     * may then come out at 1/2, 1/4 or 1/8, other formats at any 1/n, the shorter side at least
+     * IMAGE_OVERSAMPLE times this. */
     uint32_t target_side_px;
     uint64_t max_bytes, max_pixels; /* 0: IMAGE_MAX_BYTES, IMAGE_MAX_PIXELS */
 };

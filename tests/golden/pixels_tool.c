@@ -8,7 +8,8 @@
  *   pixels_tool warp FILE W H M0 ... M5                       an image
  *   pixels_tool time FILE SIZE FILTER SIDE REPEATS            milliseconds: decode, tensor
  *
- * FILE is anything image_decode() reads without the helper, or raw pixels: "RGB W H\n" and bytes.
+ * FILE is anything image_decode() reads, with the helper that FOVEA_DECODE names if it does, or raw
+ * pixels: "RGB W H\n" and bytes.
  * SIDE asks for the view contract with that target. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ static void read_image(const char *path, const struct image_decode_opts *opts, s
         return;
     }
     struct image_decoder *d = NULL;
-    need(image_decoder_create(&d, NULL, &err) == ERR_NONE);
+    need(image_decoder_create(&d, getenv("FOVEA_DECODE"), &err) == ERR_NONE);
     need(image_decode(d, bytes, n, path, opts, im, &err) == ERR_NONE);
     image_decoder_destroy(d);
     free(bytes);

@@ -486,6 +486,85 @@ def dng(preview, w, h):
     return b'II*\0\x08\0\0\0' + first + second + preview + bytes(8192)
 
 
+# What is wanted small
+
+def image_of(output):
+    head, _, px = output.partition(b'\n')
+    w, h = map(int, head.split())
+    return np.frombuffer(px, np.uint8).reshape(h, w, 3)
+
+
+def helped(tool, build, monkeypatch, *args):
+    monkeypatch.setenv('FOVEA_DECODE', str(build / 'fovea-decode'))
+    return tool(*args)
+
+
+def small_ones():
+    """Of every way that rows reach the engine: in order, out of order, all at once, with alpha, turned."""
+    rng = rng_of('small')
+    for w, h in [(301, 203), (160, 240), (97, 640)]:
+        for mode in ('RGB', 'RGBA', 'L', 'LA', 'P', '1'):
+            yield 'png', saved(with_alpha(rng, w, h).convert(mode), 'PNG')
+        yield 'png', png(rng.integers(0, 65536, (h, w, 3)), 16, 2, 1)
+        for mode in ('RGB', 'RGBA'):
+            yield 'webp', saved(with_alpha(rng, w, h).convert(mode), 'WEBP', lossless=True)
+        yield 'gif', saved(picture(rng, w, h), 'GIF', interlace=True)
+        yield 'bmp', saved(picture(rng, w, h), 'BMP')
+        yield 'tiff', tiff(photo(rng, w, h), 8, 2, tile=16)
+        yield 'tiff', tiff(photo(rng, w, h), 8, 2, rows_per_strip=7)
+        for o in range(1, 9):
+            exif = Image.Exif()
+            exif[0x112] = o
+            yield 'avif', saved(picture(rng, w, h), 'AVIF', exif=exif, subsampling='4:4:4')
+        yield 'dng', dng(saved(picture(rng, w, h), 'JPEG', quality=95), w, h)
+
+
+def test_small_is_the_mean_of_large(tool, build, monkeypatch, tmp_path):
+    """The largest whole number that leaves twice the target. Pillow's reduce() means the same by the pixels of
+    the last column and row; a picture turned has them first."""
+    for i, (kind, data) in enumerate(small_ones()):
+        path = tmp_path / f'a.{kind}'
+        path.write_bytes(data)
+        large, small = (image_of(helped(tool, build, monkeypatch, 'decode', path, 'view', side, 1)) for side in (0, 20))
+        n = min(large.shape[:2]) // 40
+        if kind == 'dng':  # by libjpeg, whose shrinking is another
+            assert small.shape[0] == -(-large.shape[0] // {5: 4, 4: 4, 2: 2}[n]), (i, small.shape)
+            continue
+        turned = kind == 'avif' and max(large.shape[0] % n, large.shape[1] % n)
+        candidates = [large] if not turned else [large, large[::-1], large[:, ::-1], large[::-1, ::-1]]
+        off = []
+        for k, c in enumerate(candidates):
+            want = np.asarray(Image.fromarray(c).reduce(n)).astype(int)
+            want = [want, want[::-1], want[:, ::-1], want[::-1, ::-1]][k]
+            off.append(np.abs(want - small).max() if want.shape == small.shape else 999)
+        assert min(off) <= 1, f'{i}, {kind}, {large.shape}, 1/{n}: {off}'
+
+
+def test_small_lies_where_large_does(tool, build, monkeypatch, tmp_path):
+    """Tensors of both, of a picture that is smooth enough for only geometry to count."""
+    y, x = np.mgrid[0:203, 0:301]
+    im = Image.fromarray(np.stack([128 + 60 * np.sin(x / 30 + k) + 60 * np.cos(y / 15 + k) for k in range(3)], -1).astype(np.uint8))
+    for o in range(1, 9):
+        exif = Image.Exif()
+        exif[0x112] = o
+        for kind in ('avif', 'png', 'dng'):
+            path = tmp_path / f'a.{kind}'
+            path.write_bytes(dng(saved(im, 'JPEG', quality=95), 301, 203) if kind == 'dng'
+                             else saved(im, kind.upper(), **(dict(exif=exif) if kind == 'avif' else {})))
+            # EXIF turns the others, the container AVIF
+            a, b = (np.frombuffer(helped(tool, build, monkeypatch, 'tensor', path, 20, 'bicubic', 'shortest', side, o),
+                                  np.float32).astype(float) for side in (100000, 20))
+            assert a @ b / np.sqrt((a @ a) * (b @ b)) > 0.9995, (kind, o)
+
+
+def test_large_ones_of_the_shared_photos(tool, build, monkeypatch, shared):
+    for path in sorted((shared / 'photos').iterdir()):
+        if path.suffix in ('.avif', '.heic', '.jxl', '.png', '.webp'):
+            a, b = (np.frombuffer(helped(tool, build, monkeypatch, 'tensor', path, 64, 'bicubic', 'shortest', side),
+                                  np.float32).astype(float) for side in (100000, 64))
+            assert a @ b / np.sqrt((a @ a) * (b @ b)) > (0.98 if '1bit' in path.name else 0.997), path.name
+
+
 def test_raw_gives_its_preview(helper, tmp_path):
     jpeg = saved(picture(rng_of('raw'), 320, 200), 'JPEG')
     got = view(helper, tmp_path, 'raw', dng(jpeg, 320, 200))

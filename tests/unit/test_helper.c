@@ -31,8 +31,8 @@ static void be_good(const struct helper_request *q, const int fds[], struct help
     if (out == MAP_FAILED)
         _exit(9);
     memset(out, file[1], 6);
-    r->width_px = 2;
-    r->height_px = 1;
+    r->width_px = r->full_width_px = 2;
+    r->height_px = r->full_height_px = 1;
 }
 
 static void answer_as_told(char what, const struct helper_request *q, const int fds[])
@@ -43,8 +43,11 @@ static void answer_as_told(char what, const struct helper_request *q, const int 
     case 'x': _exit(3);
     case 's': signal(SIGSEGV, SIG_DFL), raise(SIGSEGV); break;
     case 'h': sleep(1000); break;
-    case 'w': r.width_px = UINT32_MAX, r.height_px = UINT32_MAX; break; /* over every limit */
-    case 'p': r.width_px = 100, r.height_px = 11; break;                /* over this one */
+    case 'w': r.full_width_px = r.width_px = r.full_height_px = r.height_px = UINT32_MAX; break;
+    case 'p': r.full_width_px = r.width_px = 100, r.full_height_px = r.height_px = 11; break;
+    case 'F': r.full_width_px = 1; break; /* less than the small picture's */
+    case 'N': r.margin.left = (float)NAN; break;
+    case 'M': r.margin.top = r.margin.bottom = 0.5f; break; /* nothing is left */
     case '0': r.width_px = 0; break;
     case 'i': r.code = ERR_INVALID, memset(r.msg, 'm', sizeof r.msg); break; /* no NUL */
     case 'c': r.code = 12345, memcpy(r.msg, "odd", 4); break;
@@ -170,7 +173,7 @@ static void lies_are_not_believed(void)
 {
     struct err e;
     begin(0, 0, 1);
-    static const char *const lies[] = { "w.", "p.", "0.", "k.", "f." };
+    static const char *const lies[] = { "w.", "p.", "0.", "F.", "N.", "M.", "k.", "f." };
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         CHECK(decode(lies[i], &e) == ERR_INTERNAL && strstr(e.msg, "protocol"));
         CHECK(decode("ga", &e) == ERR_NONE);
