@@ -134,7 +134,7 @@ enum err_code image_resize_linear(const struct image *src, uint32_t width_px, ui
 
 /* src moved by the 2 x 3 matrix m, row by row, of points in src to points in the result, into px
  * [height_px, width_px, 3]: every byte as OpenCV 4.14's cv::warpAffine() with INTER_LINEAR and
- * black around src. src is not empty. */
+ * black around src. */
 void image_warp_affine(const struct image *src, const double m[6], uint32_t width_px,
                        uint32_t height_px, uint8_t *px);
 

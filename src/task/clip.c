@@ -1,7 +1,5 @@
 #include "task/clip.h"
 
-#include <string.h>
-
 #include "task/network.h"
 
 /* Exports leave the length of a vector open at times; the model's config.json then has it. */
@@ -36,23 +34,5 @@ enum err_code task_clip_open_network(struct infer_session **out, size_t *dim, st
         *out = NULL;
         err_set(err, rc, "%s/%s: %s", f->dir, model_type_name(type), why.msg);
     }
-    return rc;
-}
-
-enum err_code task_clip_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
-                            size_t n, size_t dim, float *out, struct err *err)
-{
-    struct infer_tensor y;
-    size_t got;
-    enum err_code rc = infer_run(s, in, n_in, &y, 1, err);
-    if (rc != ERR_NONE)
-        return rc;
-    rc = infer_count(&y, &got, err);
-    if (rc == ERR_NONE && (y.type != INFER_F32 || got != n * dim))
-        rc = err_set(err, ERR_CORRUPT, "network gave %zu values for %zu vectors of %zu", got, n,
-                     dim);
-    if (rc == ERR_NONE)
-        memcpy(out, y.data, got * sizeof *out);
-    infer_tensor_clear(&y);
     return rc;
 }

@@ -9,8 +9,4 @@ enum err_code task_clip_open_network(struct infer_session **out, size_t *dim, st
                                      const struct model_folder *f, enum model_type type,
                                      struct err *err);
 
-/* Run and copy the first output, which must be n * dim floats. */
-enum err_code task_clip_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
-                            size_t n, size_t dim, float *out, struct err *err);
-
 #endif

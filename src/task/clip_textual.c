@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "task/clip.h"
+#include "task/network.h"
 #include "text/text.h"
 
 enum { INPUTS_MAX = 3 };
@@ -160,7 +161,7 @@ enum err_code task_clip_textual_embed(const struct task_clip_textual *t, const c
         x[i].data = wide[i];
     }
     if (rc == ERR_NONE)
-        rc = task_clip_run(t->session, x, t->n_inputs, 1, t->dim, out, err);
+        rc = task_network_embed(t->session, x, t->n_inputs, 1, t->dim, out, err);
     for (size_t i = 0; i < INPUTS_MAX; i++)
         free(wide[i]);
     text_ids_clear(&ids);

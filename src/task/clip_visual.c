@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "task/clip.h"
+#include "task/network.h"
 
 struct task_clip_visual {
     struct infer_session *session;
@@ -118,7 +119,8 @@ enum err_code task_clip_visual_embed(const struct task_clip_visual *v, const flo
                                   .n_dims = 4,
                                   .dims = { (int64_t)step, 3, side, side },
                                   .data = (float *)(uintptr_t)(tensors + i * v->tensor_len) };
-        enum err_code rc = task_clip_run(v->session, &x, 1, step, v->dim, out + i * v->dim, err);
+        enum err_code rc =
+            task_network_embed(v->session, &x, 1, step, v->dim, out + i * v->dim, err);
         if (rc != ERR_NONE)
             return rc;
     }

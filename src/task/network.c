@@ -1,5 +1,7 @@
 #include "task/network.h"
 
+#include <string.h>
+
 enum err_code task_network_open(struct infer_session **out, struct infer *in,
                                 const struct model_folder *f, enum model_type type, struct err *err)
 {
@@ -12,5 +14,23 @@ enum err_code task_network_open(struct infer_session **out, struct infer *in,
     if (rc == ERR_NONE)
         rc = infer_session_open(out, in, path, n_bytes > INFER_KEEP_MAX_BYTES ? NULL : identity,
                                 err);
+    return rc;
+}
+
+enum err_code task_network_embed(struct infer_session *s, const struct infer_tensor *in,
+                                 size_t n_in, size_t n, size_t dim, float *out, struct err *err)
+{
+    struct infer_tensor y;
+    size_t got;
+    enum err_code rc = infer_run(s, in, n_in, &y, 1, err);
+    if (rc != ERR_NONE)
+        return rc;
+    rc = infer_count(&y, &got, err);
+    if (rc == ERR_NONE && (y.type != INFER_F32 || got != n * dim))
+        rc = err_set(err, ERR_CORRUPT, "network gave %zu values for %zu vectors of %zu", got, n,
+                     dim);
+    if (rc == ERR_NONE)
+        memcpy(out, y.data, got * sizeof *out);
+    infer_tensor_clear(&y);
     return rc;
 }

@@ -11,4 +11,8 @@ enum err_code task_network_open(struct infer_session **out, struct infer *in,
                                 const struct model_folder *f, enum model_type type,
                                 struct err *err);
 
+/* Run and copy the first output, which must be n * dim floats: ERR_CORRUPT. */
+enum err_code task_network_embed(struct infer_session *s, const struct infer_tensor *in,
+                                 size_t n_in, size_t n, size_t dim, float *out, struct err *err);
+
 #endif
