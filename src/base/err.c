@@ -1,6 +1,7 @@
 #include "base/err.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,13 +12,35 @@ static void one_line(char *s)
             *s = '?';
 }
 
+static bool continues(char c) /* a byte inside a UTF-8 sequence */
+{
+    return ((unsigned char)c & 0xc0) == 0x80;
+}
+
+/* A long path must not push out what is wrong with it: the middle goes. */
+static void shorten(char msg[ERR_MSG_MAX], const char *text, size_t n)
+{
+    size_t head = ERR_MSG_MAX / 2, tail = n - (ERR_MSG_MAX - 1 - head - 3);
+    while (head && continues(text[head]))
+        head--;
+    while (continues(text[tail]))
+        tail++;
+    snprintf(msg, ERR_MSG_MAX, "%.*s...%s", (int)head, text, text + tail);
+}
+
 enum err_code err_set(struct err *err, enum err_code code, const char *fmt, ...)
 {
     if (err && err->code == ERR_NONE) {
+        char text[8192]; /* more than two paths that the system takes have room in */
         va_list ap;
         va_start(ap, fmt);
-        vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+        vsnprintf(text, sizeof text, fmt, ap);
         va_end(ap);
+        size_t n = strlen(text);
+        if (n < sizeof err->msg)
+            memcpy(err->msg, text, n + 1);
+        else
+            shorten(err->msg, text, n);
         one_line(err->msg);
         err->code = code;
     }

@@ -22,14 +22,16 @@ enum err_code {
     ERR_INTERNAL = -10,   /* a dependency failed in a way that no input explains */
 };
 
+enum { ERR_MSG_MAX = 508 };
+
 struct err {
     enum err_code code;
-    char msg[508]; /* one line, UTF-8, names the thing, what was got and the limit */
+    char msg[ERR_MSG_MAX]; /* one line, UTF-8, names the thing, what was got and the limit */
 };
 
 /* Set err (unless NULL or already set) and return code, so that callers write
- * `return err_set(...)`. Control characters in the result are replaced by '?': a file name with a
- * newline must not forge a second log line. */
+ * `return err_set(...)`. What is too long loses its middle. Control characters in the result are
+ * replaced by '?': a file name with a newline must not forge a second log line. */
 enum err_code err_set(struct err *err, enum err_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4), cold));
 

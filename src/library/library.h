@@ -66,7 +66,8 @@ struct library_index_options {
 };
 
 /* Bring the library up to these folders, which join it, or to all its folders when n_paths is 0. A
- * folder inside one that is already in the library is refreshed as a part of that one. A photo that
+ * folder inside one that is already in the library is refreshed as a part of that one,
+ * unless a disk is mounted there, which joins as a folder of its own. A photo that
  * fails is noted and counted, not an error of the run. ERR_NOT_FOUND, ERR_UNSUPPORTED (a path that
  * is no folder), ERR_BUSY (another writer), and what the store, the model or the disk say. */
 enum err_code library_index(const struct library_index_options *o, const char *const *paths,

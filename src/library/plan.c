@@ -1,12 +1,10 @@
 #include "library/plan.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
+#include "library/roots.h"
 #include "library/scan.h"
 #include "sys/clock.h"
 
@@ -24,8 +22,12 @@ struct part {
     struct plan *plan;
     const struct library_index_options *o;
     struct library_report *report;
-    int64_t root_id, started_ns, next_report_ns;
-    const char *root, *below; /* absolute; the folder of it to walk, "" for all */
+    struct store *store;
+    struct roots *roots;
+    struct root *root; /* and the folder of it to walk */
+    const char *below;
+    const struct stat *library; /* its own folder, which holds no photo */
+    int64_t started_ns, next_report_ns;
     struct known *known;
     size_t n_known, cap_known;
     const char **blind; /* folders of which nothing is known now */
@@ -94,7 +96,7 @@ static void tell_failure(const struct part *p, const char *path, const char *why
 {
     struct buf full = { 0 };
     if (p->o->on_failure &&
-        buf_printf(&full, NULL, "%s%s%s", p->root, *path ? "/" : "", path) == ERR_NONE)
+        buf_printf(&full, NULL, "%s%s%s", p->root->path, *path ? "/" : "", path) == ERR_NONE)
         p->o->on_failure(full.data, why, p->o->ctx);
     buf_clear(&full);
 }
@@ -135,10 +137,12 @@ static enum err_code on_file(const struct scan_file *f, void *ctx, struct err *e
     struct plan *plan = p->plan;
     enum err_code rc =
         room((void **)&plan->jobs, plan->n_jobs, &plan->cap_jobs, sizeof *plan->jobs, err);
+    if (rc == ERR_NONE)
+        rc = roots_join(p->root, p->store, err);
     if (rc != ERR_NONE)
         return rc;
-    struct job j = { .root_id = p->root_id,
-                     .root = p->root,
+    struct job j = { .root_id = p->root->id,
+                     .root = p->root->path,
                      .path = keep(p, f->path, f->path_len, err),
                      .path_len = f->path_len,
                      .size_bytes = f->size_bytes,
@@ -148,6 +152,24 @@ static enum err_code on_file(const struct scan_file *f, void *ctx, struct err *e
         return ERR_NOMEM;
     plan->jobs[plan->n_jobs++] = j;
     return ERR_NONE;
+}
+
+static enum err_code on_folder(const char *path, const struct stat *st, bool mounted, bool *enter,
+                               void *ctx, struct err *err)
+{
+    struct part *p = ctx;
+    struct buf full = { 0 };
+    if (p->library && st->st_dev == p->library->st_dev && st->st_ino == p->library->st_ino) {
+        *enter = false;
+        return ERR_NONE;
+    }
+    enum err_code rc =
+        buf_printf(&full, err, "%s/%s", strcmp(p->root->path, "/") ? p->root->path : "", path);
+    *enter = rc == ERR_NONE && !mounted && !roots_has(p->roots, full.data);
+    if (rc == ERR_NONE && mounted && !roots_has(p->roots, full.data))
+        rc = roots_add_mounted(p->roots, full.data, err);
+    buf_clear(&full);
+    return rc;
 }
 
 static enum err_code on_blind(const char *path, const char *why, void *ctx, struct err *err)
@@ -165,17 +187,10 @@ static enum err_code on_blind(const char *path, const char *why, void *ctx, stru
     return ERR_NONE;
 }
 
-/* Is path the folder `dir` (below the root) or below it? */
-static bool below(const char *path, const char *dir)
-{
-    size_t n = strlen(dir);
-    return !n || (!strncmp(path, dir, n) && (path[n] == '/' || path[n] == '\0'));
-}
-
 static bool nothing_known_of(const struct part *p, const char *path)
 {
     for (size_t i = 0; i < p->n_blind; i++)
-        if (below(path, p->blind[i]))
+        if (roots_below(path, p->blind[i]))
             return true;
     return false;
 }
@@ -185,7 +200,7 @@ static enum err_code note_gone(struct part *p, struct err *err)
     struct plan *plan = p->plan;
     for (size_t i = 0; i < p->n_known; i++) {
         const struct known *k = &p->known[i];
-        if (k->seen || k->gone || !below(k->path, p->below) || nothing_known_of(p, k->path))
+        if (k->seen || k->gone || !roots_below(k->path, p->below) || nothing_known_of(p, k->path))
             continue;
         enum err_code rc =
             room((void **)&plan->gone, plan->n_gone, &plan->cap_gone, sizeof *plan->gone, err);
@@ -200,7 +215,7 @@ static enum err_code note_gone(struct part *p, struct err *err)
 static bool any_present(const struct part *p)
 {
     for (size_t i = 0; i < p->n_known; i++)
-        if (!p->known[i].gone && below(p->known[i].path, p->below))
+        if (!p->known[i].gone && roots_below(p->known[i].path, p->below))
             return true;
     return false;
 }
@@ -208,20 +223,22 @@ static bool any_present(const struct part *p)
 /* A root that is missing, unreadable or suddenly empty is offline: a disk that is not mounted
  * leaves an empty folder, and nobody deletes all photos on purpose without a trace of another file.
  */
-static enum err_code scan_part(struct part *p, struct store *s, struct err *err)
+static enum err_code scan_part(struct part *p, struct err *err)
 {
-    enum err_code rc = store_files(s, p->root_id, note_known, p, err);
+    enum err_code rc =
+        p->root->id ? store_files(p->store, p->root->id, note_known, p, err) : ERR_NONE;
     if (rc != ERR_NONE)
         return rc;
     uint64_t n_entries = 0;
-    struct scan scan = { .root = p->root,
+    struct scan scan = { .root = p->root->path,
                          .part = p->below,
                          .cancel = p->o->cancel,
                          .on_file = on_file,
+                         .on_folder = on_folder,
                          .on_blind = on_blind,
                          .ctx = p };
     rc = scan_run(&scan, &n_entries, err);
-    if (rc != ERR_NONE)
+    if (rc != ERR_NONE || !p->root->id) /* a disk without photos is no root */
         return rc;
     bool whole = !*p->below;
     const char *fault = whole ? p->root_fault : NULL;
@@ -233,107 +250,11 @@ static enum err_code scan_part(struct part *p, struct store *s, struct err *err)
                      strcmp(fault, "empty") != 0 ? fault
                                                  : "offline: it had photos and is empty now; "
                                                    "nothing of it was removed");
-        return store_root_mark(s, p->root_id, fault, clock_wall_ns(), err);
+        return store_root_mark(p->store, p->root->id, fault, clock_wall_ns(), err);
     }
     if (!(p->o->cancel && atomic_load(p->o->cancel)))
         rc = note_gone(p, err);
-    return rc == ERR_NONE ? store_root_mark(s, p->root_id, NULL, clock_wall_ns(), err) : rc;
-}
-
-/* ---- which folders ---- */
-
-struct roots {
-    struct part *parts; /* root_id, root, below are set */
-    size_t n, cap;
-    struct plan *plan;
-};
-
-static enum err_code add_part(struct roots *r, int64_t id, const char *root, const char *part,
-                              struct err *err)
-{
-    for (size_t i = 0; i < r->n; i++)
-        if (r->parts[i].root_id == id && below(part, r->parts[i].below))
-            return ERR_NONE; /* it is walked already */
-    enum err_code rc = room((void **)&r->parts, r->n, &r->cap, sizeof *r->parts, err);
-    if (rc != ERR_NONE)
-        return rc;
-    struct part p = { .plan = r->plan,
-                      .root_id = id,
-                      .root = arena_strndup(&r->plan->mem, root, strlen(root), err),
-                      .below = arena_strndup(&r->plan->mem, part, strlen(part), err) };
-    if (!p.root || !p.below)
-        return ERR_NOMEM;
-    r->parts[r->n++] = p;
-    return ERR_NONE;
-}
-
-struct find_root {
-    const char *path;
-    size_t best_len;
-    char *best; /* the longest root at or above path */
-    int64_t id;
-};
-
-static enum err_code match_root(const struct store_root *r, void *ctx, struct err *err)
-{
-    struct find_root *f = ctx;
-    size_t n = strlen(r->path);
-    if (!below(f->path, r->path) || n < f->best_len)
-        return ERR_NONE;
-    free(f->best);
-    f->best = strdup(r->path);
-    f->best_len = n;
-    f->id = r->id;
-    return f->best ? ERR_NONE : err_set(err, ERR_NOMEM, "folder %s", r->path);
-}
-
-static enum err_code every_root(const struct store_root *r, void *ctx, struct err *err)
-{
-    return add_part(ctx, r->id, r->path, "", err);
-}
-
-/* The path as given, made absolute, for a folder that is not there to be resolved. */
-static char *absolute(const char *path)
-{
-    char *cwd = path[0] == '/' ? NULL : getcwd(NULL, 0);
-    struct buf b = { 0 };
-    bool ok = buf_printf(&b, NULL, "%s%s%s", cwd ? cwd : "", cwd ? "/" : "", path) == ERR_NONE;
-    while (ok && b.len > 1 && b.data[b.len - 1] == '/')
-        b.data[--b.len] = '\0';
-    free(cwd);
-    if (!ok)
-        buf_clear(&b);
-    return b.data;
-}
-
-static enum err_code add_path(struct roots *r, struct store *s, const char *path, struct err *err)
-{
-    struct stat st;
-    char *real = realpath(path, NULL);
-    int why = errno;
-    struct find_root f = { .path = real };
-    enum err_code rc = ERR_NONE;
-    if (!real) {
-        real = absolute(path);
-        f.path = real ? real : path;
-    }
-    rc = store_roots(s, match_root, &f, err);
-    if (rc != ERR_NONE)
-        goto out;
-    bool there = real && !stat(real, &st);
-    if (!there && !f.best)
-        rc = err_set(err, why == ENOENT || why == ENOTDIR ? ERR_NOT_FOUND : ERR_IO,
-                     "%s: cannot open this folder: %s", path, strerror(why));
-    else if (there && !S_ISDIR(st.st_mode))
-        rc = err_set(err, ERR_UNSUPPORTED, "%s: not a folder; give the folder that holds it", path);
-    else if (f.best)
-        rc = add_part(r, f.id, f.best, f.path[f.best_len] ? f.path + f.best_len + 1 : "", err);
-    else if ((rc = store_root_add(s, real, clock_wall_ns(), &f.id, err)) == ERR_NONE)
-        rc = add_part(r, f.id, real, "", err);
-out:
-    free(f.best);
-    free(real);
-    return rc;
+    return rc == ERR_NONE ? store_root_mark(p->store, p->root->id, NULL, clock_wall_ns(), err) : rc;
 }
 
 /* ---- the whole ---- */
@@ -367,29 +288,36 @@ enum err_code plan_make(struct plan *p, const struct library_index_options *o, s
                         struct library_report *report, struct err *err)
 {
     *p = (struct plan){ .mem.limit = (size_t)8 << 30 };
-    struct roots r = { .plan = p };
+    struct roots roots;
     struct bitmap has = { 0 };
-    enum err_code rc = store_vectors_ids(s, space, set_bit, &has, err);
+    struct stat library;
+    enum err_code rc = roots_init(&roots, &p->mem, s, err);
+    if (rc == ERR_NONE)
+        rc = store_vectors_ids(s, space, set_bit, &has, err);
     for (size_t i = 0; i < n_paths && rc == ERR_NONE; i++)
-        rc = add_path(&r, s, paths[i], err);
+        rc = roots_add_path(&roots, s, paths[i], err);
     if (!n_paths && rc == ERR_NONE)
-        rc = store_roots(s, every_root, &r, err);
-    if (rc == ERR_NONE && !r.n)
+        rc = roots_add_all(&roots, err);
+    if (rc == ERR_NONE && !roots.first)
         rc = err_set(err, ERR_INVALID, "the library has no folder yet: name one");
-    int64_t started_ns = clock_mono_ns();
-    for (size_t i = 0; i < r.n && rc == ERR_NONE; i++) {
-        struct part *part = &r.parts[i];
-        part->o = o;
-        part->report = report;
-        part->started_ns = started_ns;
-        part->embedded = has.bits;
-        part->n_embedded_bits = has.n_bits;
-        rc = scan_part(part, s, err);
-        free(part->known);
-        free(part->blind);
+    struct part start = { .plan = p,
+                          .o = o,
+                          .report = report,
+                          .store = s,
+                          .roots = &roots,
+                          .library = stat(o->dir, &library) ? NULL : &library,
+                          .started_ns = clock_mono_ns(),
+                          .embedded = has.bits,
+                          .n_embedded_bits = has.n_bits };
+    for (struct root_part *w = roots.first; w && rc == ERR_NONE; w = w->next) {
+        struct part part = start;
+        part.root = w->root;
+        part.below = w->below;
+        rc = scan_part(&part, err);
+        report->n_roots += w->root->id != 0;
+        free(part.known);
+        free(part.blind);
     }
-    report->n_roots = r.n;
-    free(r.parts);
     free(has.bits);
     if (rc != ERR_NONE)
         plan_clear(p);

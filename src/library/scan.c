@@ -24,6 +24,7 @@ struct walk {
     struct visited *seen; /* open addressing; ino 0 marks a free place */
     size_t n_seen, cap;   /* cap: a power of two */
     uint64_t n_entries;
+    dev_t dev; /* of the folder that is being read */
 };
 
 static size_t place(const struct walk *w, struct visited v)
@@ -85,8 +86,14 @@ static enum err_code blind(struct walk *w, const char *why, struct err *err)
     return w->s->on_blind(w->path.data ? w->path.data : "", why, w->s->ctx, err);
 }
 
-static enum err_code sub_dir(struct walk *w, int parent, const char *name, unsigned depth,
-                             struct err *err)
+static enum err_code may_enter(struct walk *w, const struct stat *st, bool mounted, bool *enter,
+                               struct err *err)
+{
+    return w->s->on_folder(w->path.data, st, mounted, enter, w->s->ctx, err);
+}
+
+static enum err_code sub_dir(struct walk *w, int parent, const char *name, bool link,
+                             unsigned depth, struct err *err)
 {
     if (depth >= SCAN_DEPTH_MAX)
         return blind(w, "folders nested too deep", err);
@@ -94,11 +101,20 @@ static enum err_code sub_dir(struct walk *w, int parent, const char *name, unsig
     if (fd < 0)
         return blind(w, strerror(errno), err);
     struct stat st;
-    bool first = false;
-    enum err_code rc = fstat(fd, &st) ? blind(w, strerror(errno), err) : enter(w, &st, &first, err);
-    if (rc == ERR_NONE && first)
-        return walk_dir(w, fd, depth + 1, err); /* takes fd */
-    close(fd);
+    bool go = depth == 0, known = fstat(fd, &st) == 0;
+    enum err_code rc = known ? ERR_NONE : blind(w, strerror(errno), err);
+    if (rc == ERR_NONE && known && depth)
+        rc = may_enter(w, &st, !link && st.st_dev != w->dev, &go, err);
+    if (rc == ERR_NONE && known && go)
+        rc = enter(w, &st, &go, err);
+    if (rc != ERR_NONE || !known || !go) {
+        close(fd);
+        return rc;
+    }
+    dev_t parent_dev = w->dev;
+    w->dev = st.st_dev;
+    rc = walk_dir(w, fd, depth + 1, err); /* takes fd */
+    w->dev = parent_dev;
     return rc;
 }
 
@@ -110,11 +126,11 @@ static enum err_code entry(struct walk *w, int dir, const struct dirent *d, unsi
     if (!maybe_dir && (d->d_type != DT_REG || !image_is_photo_name(d->d_name)))
         return ERR_NONE;
     if (d->d_type == DT_DIR)
-        return sub_dir(w, dir, d->d_name, depth, err);
+        return sub_dir(w, dir, d->d_name, false, depth, err);
     if (fstatat(dir, d->d_name, &st, 0)) /* gone meanwhile, a link to nothing, or no permission */
         return errno == ENOENT || errno == ELOOP ? ERR_NONE : blind(w, strerror(errno), err);
     if (S_ISDIR(st.st_mode))
-        return sub_dir(w, dir, d->d_name, depth, err);
+        return sub_dir(w, dir, d->d_name, d->d_type == DT_LNK, depth, err);
     if (!S_ISREG(st.st_mode) || !image_is_photo_name(d->d_name))
         return ERR_NONE;
     struct scan_file f = { .path = w->path.data,
@@ -172,7 +188,7 @@ enum err_code scan_run(const struct scan *s, uint64_t *n_entries, struct err *er
     if (rc == ERR_NONE)
         rc = buf_puts(&w.path, s->part, err);
     if (rc == ERR_NONE)
-        rc = sub_dir(&w, AT_FDCWD, abs.data, 0, err);
+        rc = sub_dir(&w, AT_FDCWD, abs.data, false, 0, err);
     *n_entries = w.n_entries;
     buf_clear(&abs);
     buf_clear(&w.path);

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "base/err.h"
 
@@ -24,6 +25,10 @@ struct scan {
     /* A photo by its name: regular file, or a symbolic link to one. FIFOs, sockets and devices are
      * passed over without being opened. */
     enum err_code (*on_file)(const struct scan_file *f, void *ctx, struct err *err);
+    /* Asked before a folder below the first is entered. mounted: it is another disk than its
+     * parent, and not by a link. */
+    enum err_code (*on_folder)(const char *path, const struct stat *st, bool mounted, bool *enter,
+                               void *ctx, struct err *err);
     /* A folder that could not be read, "" for the first: nothing is known of what is below it. */
     enum err_code (*on_blind)(const char *path, const char *why, void *ctx, struct err *err);
     void *ctx;

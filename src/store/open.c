@@ -87,7 +87,10 @@ enum err_code store_exec(struct store *s, const char *sql, const char *what, str
  * is then opened as immutable, which is right when no -wal holds newer pages. */
 static enum err_code open_read(struct store *s, struct err *err)
 {
+    /* The wait is for a writer that ends, or another reader that recovers what a killed one left.
+     */
     if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+        sqlite3_busy_timeout(s->db, BUSY_MS) == SQLITE_OK &&
         sqlite3_exec(s->db, "SELECT 1 FROM sqlite_schema", NULL, NULL, NULL) == SQLITE_OK)
         return ERR_NONE;
     int rc = s->db ? sqlite3_errcode(s->db) : SQLITE_NOMEM;

@@ -131,7 +131,8 @@ enum err_code store_space_find(struct store *s, const uint8_t hash[HASH_BYTES],
 /* Found or made; ERR_CORRUPT when it is there with another dim. */
 enum err_code store_space_add(struct store *s, const uint8_t hash[HASH_BYTES], const char *model,
                               uint32_t dim, struct store_space *out, struct err *err);
-/* One more generation; vectors put from here on carry it. Once a transaction that adds vectors. */
+/* A new generation, greater than all before and no other library's; vectors put from here on carry
+ * it. Once a transaction that adds vectors. */
 enum err_code store_space_advance(struct store *s, struct store_space *space, struct err *err);
 typedef enum err_code (*store_space_fn)(const struct store_space *sp, int64_t n_vectors, void *ctx,
                                         struct err *err);

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "store/db.h"
+#include "sys/clock.h"
 
 static void take_space(sqlite3_stmt *st, struct store_space *out)
 {
@@ -59,16 +60,19 @@ enum err_code store_space_add(struct store *s, const uint8_t hash[HASH_BYTES], c
     return rc;
 }
 
+/* The time, so that no two libraries, nor a library and what a power cut took from it, have a
+ * generation in common; one more where the clock was set back. */
 enum err_code store_space_advance(struct store *s, struct store_space *space, struct err *err)
 {
+    int64_t now = clock_wall_ns(), next = now > space->generation ? now : space->generation + 1;
     sqlite3_stmt *st = store_stmt(s, "UPDATE space SET generation = ?2 WHERE id = ?1", err);
     if (!st)
         return ERR_INTERNAL;
     sqlite3_bind_int64(st, 1, space->id);
-    sqlite3_bind_int64(st, 2, space->generation + 1);
+    sqlite3_bind_int64(st, 2, next);
     enum err_code rc = store_run(s, st, "cannot write", err);
     if (rc == ERR_NONE)
-        space->generation++;
+        space->generation = next;
     return rc;
 }
 

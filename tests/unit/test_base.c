@@ -21,6 +21,14 @@ static void the_first_error_stands(void)
     CHECK(err_prefix(&e, "a\nb") == ERR_IO);
     CHECK_STR(e.msg, "a?b: disk 7");
     CHECK(err_set(NULL, ERR_LIMIT, "nobody listens") == ERR_LIMIT);
+    char path[1000];
+    struct err is = { 0 };
+    for (size_t i = 0; i < sizeof path - 1; i++)
+        path[i] = "\xe2\x82\xac"[i % 3]; /* cut between characters only */
+    path[sizeof path - 1] = '\0';
+    err_set(&is, ERR_IO, "/%s: cannot read", path);
+    CHECK(strlen(is.msg) > 490 && strstr(is.msg, "\xac...\xe2") &&
+          strstr(is.msg, "\xac: cannot read"));
 }
 
 static void every_code_has_a_name(void)

@@ -129,18 +129,19 @@ static void vectors_by_date_and_generation(void)
     CHECK(store_space_add(s, (uint8_t[HASH_BYTES]){ 9 }, "m", 3, &other, &e) == ERR_CORRUPT);
     static const uint16_t v[2] = { 0x3c00, 0 };
     int64_t late = add_photo(s, 1, 50), early = add_photo(s, 2, 20), unknown = add_photo(s, 3, 0);
-    CHECK(store_space_advance(s, &sp, &e) == ERR_NONE && sp.generation == 1);
+    CHECK(store_space_advance(s, &sp, &e) == ERR_NONE && sp.generation > 0);
+    int64_t first = sp.generation;
     CHECK(store_vector_put(s, &sp, late, v, &e) == ERR_NONE);
     CHECK(store_vector_put(s, &sp, early, v, &e) == ERR_NONE);
     CHECK(store_space_advance(s, &sp, &e) == ERR_NONE);
     CHECK(store_vector_put(s, &sp, unknown, v, &e) == ERR_NONE);
-    CHECK(store_sidecar_set(s, &sp, 1, 2, &e) == ERR_NONE);
+    CHECK(store_sidecar_set(s, &sp, first, 2, &e) == ERR_NONE);
     CHECK(store_commit(s, &e) == ERR_NONE);
     struct dates d = { 0 };
     CHECK(store_vectors(s, &sp, -1, note_vector, &d, &e) == ERR_NONE && d.n == 3);
     CHECK(d.ids[0] == unknown && d.ids[1] == early && d.ids[2] == late);
     d.n = 0;
-    CHECK(store_vectors(s, &sp, 1, note_vector, &d, &e) == ERR_NONE && d.n == 1 &&
+    CHECK(store_vectors(s, &sp, first, note_vector, &d, &e) == ERR_NONE && d.n == 1 &&
           d.ids[0] == unknown);
     uint16_t got[2];
     bool found = false;
@@ -148,7 +149,7 @@ static void vectors_by_date_and_generation(void)
           got[0] == 0x3c00);
     CHECK(store_vector_has(s, &sp, 99, &found, &e) == ERR_NONE && !found);
     CHECK(store_space_find(s, sp.hash, &other, &e) == ERR_NONE && other.has_sidecar &&
-          other.sidecar_rows == 2 && other.generation == 2);
+          other.sidecar_rows == 2 && other.generation > first);
     CHECK(store_space_find(s, (uint8_t[HASH_BYTES]){ 8 }, &other, &e) == ERR_NOT_FOUND);
     store_close(s);
     /* A removed vector takes the sidecar's credit with it. */

@@ -67,7 +67,7 @@ CREATE TABLE space (
     hash       BLOB    NOT NULL UNIQUE CHECK (length(hash) = 32),
     model      TEXT    NOT NULL,
     dim        INTEGER NOT NULL CHECK (dim > 0),
-    generation INTEGER NOT NULL DEFAULT 0, -- counts the transactions that added vectors
+    generation INTEGER NOT NULL DEFAULT 0, -- of the last transaction that added vectors: grows, and is no other's
     -- What the sidecar file must say to be believed; NULL: there is none, or a vector was removed.
     sidecar_generation INTEGER,
     sidecar_rows       INTEGER
