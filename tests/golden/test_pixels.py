@@ -219,6 +219,24 @@ def test_shrinking_keeps_geometry(tool, tmp_path):
         assert cosine(whole, smaller) > 0.9995, f'{w} x {h} at {side}, {fit}, {orientation}: {cosine(whole, smaller)}'
 
 
+def test_embeddings_of_shrunk_photographs(tool, starter_models, photos, shared):
+    """What shrinking is for: the same vector from fewer pixels."""
+    onnxruntime = pytest.importorskip('onnxruntime')
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    network = onnxruntime.InferenceSession(starter_models / 'clip/starter/visual/model.onnx', options)
+    name, n_shrunk = network.get_inputs()[0].name, 0
+    for path in sorted([*photos.glob('*.jpg'), *(shared / 'photos').glob('*.jpg')]):
+        whole, smaller = (np.frombuffer(tool('tensor', path, 224, 'bicubic', 'shortest', side), np.float32)
+                          .reshape(1, 3, 224, 224) for side in (100000, 224))
+        if np.array_equal(whole, smaller):
+            continue
+        n_shrunk += 1
+        near = cosine(*(network.run(None, {name: t})[0] for t in (whole, smaller)))
+        assert near > 0.999, f'{path.name}: {near}'
+    assert n_shrunk
+
+
 def verdict(decode):
     """The pixels, or None where the file is refused."""
     try:
