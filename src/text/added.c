@@ -197,43 +197,49 @@ static enum err_code load_one(struct text_tokenizer *t, const struct json *v,
     return rc == ERR_NONE && a->normalized ? normalize_match(t, a, err) : rc;
 }
 
-/* Put a into the list: a token of the same id or spelling gives way. As in the reference, the id is
- * the vocabulary's, or the next free one; what the file says is not asked. */
-static void insert(struct text_tokenizer *t, struct text_added_token a, int32_t *next_id)
+/* The tokens read, each spelling once: the last of a spelling counts, in the place and with the id
+ * of the first. As in the reference, the id is the vocabulary's, or the next free one; what the
+ * file says is not asked. */
+static enum err_code number(struct text_tokenizer *t, size_t n, size_t n_bytes, struct err *err)
 {
-    size_t at = t->n_added;
-    a.id = text_vocab_find(&t->model->vocab, a.content, a.n_content);
-    for (size_t i = 0; i < t->n_added; i++)
-        if (t->added[i].n_content == a.n_content &&
-            !memcmp(t->added[i].content, a.content, a.n_content))
-            a.id = t->added[i].id;
-    if (a.id < 0)
-        a.id = (*next_id)++;
-    for (size_t i = 0; i < t->n_added; i++)
-        if (t->added[i].id == a.id)
-            at = i;
-    t->added[at] = a;
-    t->n_added += at == t->n_added;
+    int32_t next_id = (int32_t)t->model->vocab.n;
+    enum err_code rc = text_vocab_init(&t->added_places, n, n_bytes, &t->mem, err);
+    for (size_t i = 0; i < n && rc == ERR_NONE; i++) {
+        struct text_added_token a = t->added[i];
+        int32_t place = text_vocab_find(&t->added_places, a.content, a.n_content);
+        if (!a.n_content)
+            continue;
+        if (place >= 0) {
+            a.id = t->added[place].id;
+        } else {
+            a.id = text_vocab_find(&t->model->vocab, a.content, a.n_content);
+            if (a.id < 0)
+                a.id = next_id++;
+            place = (int32_t)t->n_added++;
+            text_vocab_add(&t->added_places, a.content, a.n_content, place);
+        }
+        t->added[place] = a;
+    }
+    return rc;
 }
 
 enum err_code text_added_load(struct text_tokenizer *t, const struct json *v, struct err *err)
 {
-    enum { MAX_ADDED = 1 << 14 }; /* the largest in use has 6,415 */
-    size_t n = json_len(v);
-    int32_t next_id = (int32_t)t->model->vocab.n;
+    enum { MAX_ADDED = 1 << 16 }; /* the largest in use has 6,415 */
+    size_t n = json_len(v), n_bytes = 0;
+    enum err_code rc = ERR_NONE;
     if (n > MAX_ADDED)
         return err_set(err, ERR_LIMIT, "%zu added tokens (limit %d)", n, MAX_ADDED);
     t->added = arena_alloc(&t->mem, n + 1, sizeof *t->added, err);
     if (!t->added)
         return ERR_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        struct text_added_token a = { 0 };
-        enum err_code rc = load_one(t, json_at(v, i), &a, err);
-        if (rc != ERR_NONE)
-            return rc;
-        if (a.n_content)
-            insert(t, a, &next_id);
+    for (size_t i = 0; i < n && rc == ERR_NONE; i++) {
+        rc = load_one(t, json_at(v, i), &t->added[i], err);
+        n_bytes += t->added[i].n_content;
     }
-    enum err_code rc = build(t, &t->raw, false, err);
+    if (rc == ERR_NONE)
+        rc = number(t, n, n_bytes, err);
+    if (rc == ERR_NONE)
+        rc = build(t, &t->raw, false, err);
     return rc == ERR_NONE ? build(t, &t->normal, true, err) : rc;
 }

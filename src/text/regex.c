@@ -86,8 +86,8 @@ static enum err_code rewrite_property(struct rewrite *w)
     if (w->n - w->i < 4 || w->p[w->i + 2] != '{' || !close)
         return refuse(w, "a property without braces");
     const char *name = w->p + w->i + 3;
-    size_t not = *name == '^', n = (size_t)(close - name) - not ;
-    enum err_code rc = copy(w, 3 + not );
+    size_t caret = *name == '^', n = (size_t)(close - name) - caret;
+    enum err_code rc = copy(w, 3 + caret);
     if (rc == ERR_NONE && n > 2)
         rc = buf_puts(&w->out, "sc:", w->err);
     return rc == ERR_NONE ? copy(w, n + 1) : rc;
@@ -196,8 +196,9 @@ static enum err_code compile(struct text_regex *r, const char *p, size_t n, uint
     if (!r->code) {
         PCRE2_UCHAR what[128] = "";
         pcre2_get_error_message(code, what, sizeof what);
-        return err_set(err, ERR_CORRUPT, "pattern \"%.200s\": %s at byte %zu", p,
-                       (const char *)what, at);
+        return err_set(err,
+                       code == PCRE2_ERROR_UNKNOWN_UNICODE_PROPERTY ? ERR_UNSUPPORTED : ERR_CORRUPT,
+                       "pattern \"%.200s\": %s at byte %zu", p, (const char *)what, at);
     }
     (void)pcre2_jit_compile(r->code, PCRE2_JIT_COMPLETE); /* without it: slower, the same answers */
     return ERR_NONE;

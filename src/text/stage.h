@@ -157,7 +157,8 @@ struct text_tokenizer {
     struct text_model *model;
     struct text_added_token *added; /* in the file's order */
     size_t n_added;
-    struct text_added raw, normal; /* those to find before and after normalizing */
+    struct text_vocab added_places; /* spelling to place in added */
+    struct text_added raw, normal;  /* those to find before and after normalizing */
     struct text_fit fit;
 };
 

@@ -5,7 +5,8 @@
  *   added tokens -> normalizer -> pre-tokenizer -> model -> post-processor
  *   (cut out first)  (spelling)    (words)         (ids)    (<s> ... </s>, truncation, padding)
  *
- * The ids are those of the PyPI package `tokenizers` 0.23, held by tests/golden/test_tokens.py.
+ * The models are WordPiece (BERT), BPE (CLIP, GPT-2, Gemma) and Unigram (T5, XLM-RoBERTa). The ids
+ * are those of the PyPI package `tokenizers` 0.23, held by tests/golden/test_tokens.py.
  *
  * A tokenizer owns all it needs and never changes after text_tokenizer_create(): any number of
  * threads may encode with it at once. Every function takes any bytes: ill-formed UTF-8 is read as

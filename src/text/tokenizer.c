@@ -123,10 +123,8 @@ void text_tokenizer_destroy(struct text_tokenizer *t)
 int32_t text_token_id(const struct text_tokenizer *t, const char *token)
 {
     size_t n = strlen(token);
-    for (size_t i = 0; i < t->n_added; i++)
-        if (t->added[i].n_content == n && !memcmp(t->added[i].content, token, n))
-            return t->added[i].id;
-    return text_vocab_find(&t->model->vocab, token, n);
+    int32_t place = text_vocab_find(&t->added_places, token, n);
+    return place >= 0 ? t->added[place].id : text_vocab_find(&t->model->vocab, token, n);
 }
 
 struct text_fit text_tokenizer_fit(const struct text_tokenizer *t)

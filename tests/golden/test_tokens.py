@@ -22,7 +22,7 @@ SCALE = float(os.environ.get('FOVEA_TOKENS_SCALE', '1'))
 # Unicode 15.0 to 17.0 assigned. PCRE2 10.42 has the tables of 14.0, utf8proc 2.8 those of 15.0; the
 # reference's libraries know 16.0 and 17.0. A system with newer libraries shares more of them.
 UNSHARED = [
-    (0x897, 0x897), (0xcf3, 0xcf3), (0xece, 0xece), (0x1c89, 0x1c8a), (0xa7cb, 0xa7dc),
+    (0x897, 0x897), (0xcf3, 0xcf3), (0xece, 0xece), (0x1acf, 0x1aeb), (0x1c89, 0x1c8a), (0xa7cb, 0xa7dc),
     (0x105c0, 0x105f3), (0x10d40, 0x10d85), (0x10ec2, 0x10ec7), (0x10efa, 0x10eff), (0x1123f, 0x11241),
     (0x11380, 0x113e2), (0x116d0, 0x116e3), (0x11bc0, 0x11bf9), (0x11de0, 0x11de9), (0x11f00, 0x11f5a),
     (0x1342f, 0x1342f), (0x13439, 0x143fa), (0x16100, 0x16139), (0x16d40, 0x16d79), (0x16ea0, 0x16ed3),
@@ -140,8 +140,8 @@ def strings(n, specials=()):
 
 
 def sweep():
-    """Texts that show every shared code point alone, between letters and among marks."""
-    shown = [f'a{chr(c)}b{chr(c)} {chr(c)}1 a{chr(c)}\u0301\u0316{chr(c)}' for c in SHARED]
+    """Texts that show every shared code point alone, between letters, among marks and in a cluster."""
+    shown = [f'a{chr(c)}b{chr(c)} {chr(c)}1 a{chr(c)}\u0301\u0316{chr(c)} º{chr(c)}' for c in SHARED]
     return [' '.join(shown[i:i + 50]) for i in range(0, len(shown), 50)]
 
 
@@ -361,15 +361,15 @@ def test_punctuation(same, behavior):
 def test_added_tokens(same, seed):
     """Overlapping, normalized, single words, with white space on either side."""
     rnd = random.Random(SEED + seed)
-    before = [None, normalizers.Lowercase(), normalizers.BertNormalizer(), normalizers.NFKD(), normalizers.Strip()]
+    before = [None, normalizers.Lowercase(), normalizers.BertNormalizer(), normalizers.NFKD()]
+    contents = ['a', 'ab', 'B', 'é', '<s>', '<S>', '<s', '海', '[MASK]', 'Àb', '_a', '.', 'ﬁ', 'photo', 'Dog']
+    flags = ['single_word', 'normalized', 'special']
+    if seed % 2:
+        contents += [' x', 'x ', '  ', '\n']
+    else:  # the reference panics where a token of white space meets what takes or strips it
+        flags += ['lstrip', 'rstrip']
+        before.append(normalizers.Strip())
     t = revealing(rnd.choice(before), rnd.choice([None, pre_tokenizers.WhitespaceSplit()]))
-    contents = ['a', 'ab', 'B', 'é', '<s>', '<S>', '<s', ' x', 'x ', '  ', '海', '[MASK]', 'Àb', '\n', '_a', '.', 'ﬁ',
-                'photo', 'Dog']
-    flags = ['single_word', 'normalized', 'special', 'lstrip', 'rstrip']
-    if seed % 2:  # the reference panics where a token of white space meets one that takes it along
-        flags = flags[:3]
-    else:
-        contents = [c for c in contents if c == c.strip()]
     for content in rnd.sample(contents, 9):
         t.add_tokens([AddedToken(content, **{f: rnd.random() < .4 for f in flags})])
     same(t, strings(2000, [*contents, *contents, 'A', 'DOG', '  ']))
