@@ -52,7 +52,8 @@ struct config {
     int max_body_mib, max_bodies_mib, max_fields, max_entries_kib;
     int model_ttl_s, model_ttl_poll_s, ttl_s[CONFIG_N_KINDS]; /* ttl_s: -1 for model_ttl_s */
     char *preload[CONFIG_N_KINDS];                            /* names, commas between */
-    int max_batch_faces, max_batch_ocr;                       /* 0: not given */
+    int models_mib, pressure_percent;
+    int max_batch_faces, max_batch_ocr; /* 0: not given */
 };
 
 /* ERR_INVALID when a value is bad, or a default needs HOME and there is none; ERR_NOMEM. *c is

@@ -21,6 +21,15 @@ bool engine_helper_path(char *out)
     return false;
 }
 
+static void set_unloading(struct predict_options *p, const struct config *c)
+{
+    for (int i = 0; i < CONFIG_N_KINDS; i++)
+        p->ttl_s[i] = (unsigned)(c->ttl_s[i] < 0 ? c->model_ttl_s : c->ttl_s[i]);
+    p->poll_s = (unsigned)c->model_ttl_poll_s;
+    p->budget_bytes = (uint64_t)c->models_mib << 20;
+    p->pressure_percent = (unsigned)c->pressure_percent;
+}
+
 enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_threads,
                           bool one_shot, struct err *err)
 {
@@ -28,9 +37,12 @@ enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_t
     struct predict_options p = {
         .models_dir = c->models_dir,
         .cache_dir = c->cache_dir,
+        .max_batch_faces = (size_t)c->max_batch_faces,
         .infer = { .ort_library = c->ort_library, .n_threads = n_threads, .one_shot = one_shot }
     };
     char helper[PATH_BYTES];
+    if (!one_shot)
+        set_unloading(&p, c);
     enum err_code rc =
         image_decoder_create(&e->decoder, engine_helper_path(helper) ? helper : NULL, err);
     p.decoder = e->decoder;

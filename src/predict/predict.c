@@ -1,33 +1,12 @@
 #include "predict/cache.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/str.h"
+#include "sys/clock.h"
 #include "sys/file.h"
-
-enum state { LOADING, READY, FAILED };
-
-/* One model's place in the cache. Only the thread that set LOADING touches bundle until then. */
-struct slot {
-    struct predict_bundle bundle; /* first: predict_release() gets its address */
-    struct slot *next;
-    char name[MODEL_NAME_MAX];
-    enum state state;
-    size_t n_users; /* borrowers, and those who wait for it to load */
-    struct err why; /* FAILED */
-};
-
-struct predict {
-    char *models_dir, *cache_dir; /* cache_dir: NULL for none */
-    struct infer *infer;
-    struct image_decoder *decoder; /* borrowed; may be NULL */
-    pthread_mutex_t lock;          /* over all below and every slot's fields but bundle */
-    pthread_cond_t changed;
-    struct slot *slots;
-};
 
 static bool copy(const char *s, char **out)
 {
@@ -52,15 +31,18 @@ enum err_code predict_create(struct predict **out, const struct predict_options 
     struct predict *p = calloc(1, sizeof *p);
     if (!p)
         return err_set(err, ERR_NOMEM, "model cache");
-    p->decoder = o->decoder;
+    p->o = *o;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
+    sweep_init(&p->sweep);
     struct infer_options io = o->infer;
     io.cache_dir = usable_cache(o->cache_dir);
     enum err_code rc = infer_create(&p->infer, &io, err);
     if (rc == ERR_NONE &&
         (!copy(o->models_dir, &p->models_dir) || !copy(io.cache_dir, &p->cache_dir)))
         rc = err_set(err, ERR_NOMEM, "model cache");
+    if (rc == ERR_NONE && o->poll_s)
+        rc = sweep_start(p, err);
     if (rc == ERR_NONE)
         *out = p;
     else
@@ -68,38 +50,18 @@ enum err_code predict_create(struct predict **out, const struct predict_options 
     return rc;
 }
 
-static void close_bundle(struct predict_bundle *b)
-{
-    task_clip_visual_close(b->clip_visual);
-    task_clip_textual_close(b->clip_textual);
-}
-
 void predict_destroy(struct predict *p)
 {
     if (!p)
         return;
-    for (struct slot *s = p->slots, *next; s; s = next) {
-        next = s->next;
-        close_bundle(&s->bundle);
-        free(s);
-    }
+    sweep_stop(p);
+    cache_close(p->slots);
     infer_destroy(p->infer);
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
     free(p->models_dir);
     free(p->cache_dir);
     free(p);
-}
-
-static enum err_code load(struct predict *p, const struct model_folder *f, struct predict_bundle *b,
-                          struct err *err)
-{
-    if (b->task == MODEL_CLIP && b->type == MODEL_VISUAL)
-        return task_clip_visual_open(&b->clip_visual, p->infer, f, err);
-    if (b->task == MODEL_CLIP && b->type == MODEL_TEXTUAL)
-        return task_clip_textual_open(&b->clip_textual, p->infer, f, err);
-    return err_set(err, ERR_INVALID, "task \"%s\" has no \"%s\"", model_task_name(b->task),
-                   model_type_name(b->type));
 }
 
 static struct slot *find(const struct predict *p, enum model_type type,
@@ -111,7 +73,7 @@ static struct slot *find(const struct predict *p, enum model_type type,
     return NULL;
 }
 
-/* A slot in LOADING, which this thread must now load. */
+/* A slot in SLOT_LOADING, which this thread must now load. */
 static struct slot *add(struct predict *p, enum model_type type, const struct model_folder *f)
 {
     struct slot *s = calloc(1, sizeof *s);
@@ -124,13 +86,25 @@ static struct slot *add(struct predict *p, enum model_type type, const struct mo
     return s;
 }
 
-static void forget(struct predict *p, struct slot *s)
+/* Failures that may pass: what was read while somebody replaced it. */
+static bool may_pass(enum err_code rc)
 {
-    struct slot **at = &p->slots;
-    while (*at && *at != s)
-        at = &(*at)->next;
-    if (*at)
-        *at = s->next;
+    return rc == ERR_CORRUPT || rc == ERR_IO;
+}
+
+static enum err_code load(struct predict *p, struct slot *s, const struct model_folder *f)
+{
+    char identity[HASH_HEX];
+    struct err first = { 0 };
+    if (model_identity(f, s->bundle.type, identity, &s->n_bytes, NULL) != ERR_NONE)
+        s->n_bytes = 0; /* opening says what is wrong */
+    enum err_code rc = bundle_open(&s->bundle, p->infer, f, &p->o, &first);
+    if (may_pass(rc)) {
+        log_write(LOG_WARN, "%s; trying once more", first.msg);
+        return bundle_open(&s->bundle, p->infer, f, &p->o, &s->why);
+    }
+    s->why = first;
+    return rc;
 }
 
 /* Called with the lock held; unlocked while it loads. A failed slot leaves the list at once, so
@@ -138,12 +112,16 @@ static void forget(struct predict *p, struct slot *s)
 static void load_slot(struct predict *p, struct slot *s, const struct model_folder *f)
 {
     pthread_mutex_unlock(&p->lock);
-    enum err_code rc = load(p, f, &s->bundle, &s->why);
+    enum err_code rc = load(p, s, f);
     pthread_mutex_lock(&p->lock);
-    s->state = rc == ERR_NONE ? READY : FAILED;
-    if (s->state == FAILED)
-        forget(p, s);
+    s->state = rc == ERR_NONE ? SLOT_READY : SLOT_FAILED;
+    if (s->state == SLOT_FAILED)
+        cache_unlink(p, s);
     pthread_cond_broadcast(&p->changed);
+    struct slot *too_much = cache_take_over_budget(p);
+    pthread_mutex_unlock(&p->lock);
+    cache_close(too_much);
+    pthread_mutex_lock(&p->lock);
 }
 
 enum err_code predict_acquire(struct predict *p, enum model_task task, enum model_type type,
@@ -166,9 +144,9 @@ enum err_code predict_acquire(struct predict *p, enum model_task task, enum mode
     s->n_users++;
     if (mine)
         load_slot(p, s, &f);
-    while (s->state == LOADING)
+    while (s->state == SLOT_LOADING)
         pthread_cond_wait(&p->changed, &p->lock);
-    if (s->state == READY) {
+    if (s->state == SLOT_READY) {
         *out = &s->bundle;
     } else {
         rc = err_set(err, s->why.code, "%s", s->why.msg);
@@ -184,7 +162,9 @@ void predict_release(struct predict *p, struct predict_bundle *b)
     if (!b)
         return;
     pthread_mutex_lock(&p->lock);
-    ((struct slot *)(void *)b)->n_users--;
+    struct slot *s = (struct slot *)(void *)b;
+    s->n_users--;
+    s->used_ns = clock_mono_ns();
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -199,7 +179,7 @@ enum err_code predict_space(struct predict *p, const char *name, char out[HASH_H
 enum err_code predict_decode(struct predict *p, const uint8_t *bytes, size_t n, struct image *out,
                              struct err *err)
 {
-    if (!p->decoder)
+    if (!p->o.decoder)
         return err_set(err, ERR_UNSUPPORTED, "nothing here decodes pictures");
-    return image_decode(p->decoder, bytes, n, NULL, NULL, out, err);
+    return image_decode(p->o.decoder, bytes, n, NULL, NULL, out, err);
 }

@@ -8,8 +8,11 @@
  *   predict_release(p, b);
  *
  * Of many threads that ask for a model that is not loaded, one loads it and the others wait for the
- * outcome. A failed load is not remembered: the next who asks tries again. Bundles stay loaded
- * until predict_destroy(). */
+ * outcome; different models load side by side. A load that fails for reasons that may pass (a file
+ * that is being replaced) is tried once more; what fails then is not remembered: the next who asks
+ * tries again. A bundle that nobody holds is unloaded when it was not used for its time to live,
+ * when others need its place in the memory budget (the one not used for longest first), or when the
+ * system is short of memory; else bundles stay until predict_destroy(). */
 #ifndef FOVEA_PREDICT_PREDICT_H
 #define FOVEA_PREDICT_PREDICT_H
 
@@ -33,13 +36,24 @@ struct predict_bundle {
     enum model_type type;
     struct task_clip_visual *clip_visual;
     struct task_clip_textual *clip_textual;
+    struct task_face_detector *face_detector;
+    struct task_face_recognizer *face_recognizer;
 };
+
+/* Pairs of a task and a type: clip visual, textual, faces detection, recognition, ocr the same. */
+enum { PREDICT_N_KINDS = 6 };
 
 struct predict_options {
     const char *models_dir;
     const char *cache_dir;         /* derived files, may be deleted any time; NULL: none are kept */
     struct infer_options infer;    /* its cache_dir is ignored for the one above */
     struct image_decoder *decoder; /* borrowed, for predict_run(); NULL: pictures are refused */
+    size_t max_batch_faces;        /* in one run of a network; 0: as many as is fast */
+    unsigned ttl_s[PREDICT_N_KINDS]; /* in that order; 0: for ever */
+    unsigned poll_s;                 /* between two looks for what to unload; 0: never looks */
+    uint64_t budget_bytes;           /* of the loaded models' files; 0: no bound */
+    unsigned pressure_percent; /* of the last 10 s that some task waited for memory (PSI), from
+                                  which on all that is idle is unloaded; 0: never */
 };
 
 /* Loads nothing yet; strings are copied. ERR_NOMEM. */
@@ -60,7 +74,7 @@ enum err_code predict_space(struct predict *p, const char *name, char out[HASH_H
                             struct err *err);
 
 /* Requests: what Immich's service is asked for, `{task: {type: {modelName, options}}}`. */
-enum { PREDICT_ENTRIES_MAX = 6 }; /* all pairs of a task and its types */
+enum { PREDICT_ENTRIES_MAX = PREDICT_N_KINDS };
 
 /* One model's work. Strings belong to the struct predict_entries. */
 struct predict_entry {

@@ -1,88 +1,29 @@
 /* run.c - a request's entries carried out: those that need nothing but the input side by side, then
  * those that need another's result. */
-#include <pthread.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "predict/cache.h"
+#include "predict/job.h"
+
+static const struct job_kind kinds[] = {
+    { MODEL_CLIP, MODEL_VISUAL, false, false, clip_run_visual },
+    { MODEL_CLIP, MODEL_TEXTUAL, true, false, clip_run_textual },
+    { MODEL_FACES, MODEL_DETECTION, false, false, faces_detect },
+    { MODEL_FACES, MODEL_RECOGNITION, false, true, faces_embed },
+};
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
 struct run {
     struct predict *p;
     const struct predict_input *in;
     struct image image; /* empty where the input is text */
+    struct job jobs[PREDICT_ENTRIES_MAX];
+    size_t n;
 };
 
-/* One entry and what came of it. */
-struct job {
-    const struct run *run;
-    const struct predict_entry *entry;
-    const struct work *how;
-    struct buf json; /* its part of the answer */
-    enum err_code code;
-    struct err err;
-    pthread_t thread;
-    bool has_thread;
+/* What a thread of a wave is given. */
+struct turn {
+    struct predict *p;
+    struct job *job;
 };
-
-/* How an entry of a kind is carried out. */
-struct work {
-    enum model_task task;
-    enum model_type type;
-    bool of_text;   /* else of a picture */
-    bool is_second; /* needs the detection of the same task */
-    enum err_code (*fn)(struct job *j, struct predict_bundle *b, struct err *err);
-};
-
-/* The vector as a string of JSON, which the caller may store without reading it. */
-static enum err_code put_vector(struct buf *out, const float *v, size_t dim, struct err *err)
-{
-    enum err_code rc = buf_puts(out, "\"", err);
-    if (rc == ERR_NONE)
-        rc = json_put_floats(out, v, dim, err);
-    return rc == ERR_NONE ? buf_puts(out, "\"", err) : rc;
-}
-
-static enum err_code clip_visual(struct job *j, struct predict_bundle *b, struct err *err)
-{
-    size_t dim = task_clip_visual_dim(b->clip_visual);
-    float *v = calloc(dim, sizeof *v);
-    if (!v)
-        return err_set(err, ERR_NOMEM, "embedding");
-    enum err_code rc =
-        task_clip_visual_embed_image(b->clip_visual, &j->run->image, IMAGE_REFERENCE, v, err);
-    if (rc == ERR_NONE)
-        rc = put_vector(&j->json, v, dim, err);
-    free(v);
-    return rc;
-}
-
-static enum err_code clip_textual(struct job *j, struct predict_bundle *b, struct err *err)
-{
-    const struct predict_input *in = j->run->in;
-    size_t dim = task_clip_textual_dim(b->clip_textual);
-    float *v = calloc(dim, sizeof *v);
-    if (!v)
-        return err_set(err, ERR_NOMEM, "embedding");
-    enum err_code rc = task_clip_textual_embed(b->clip_textual, in->text, in->n_text, v, err);
-    if (rc == ERR_NONE)
-        rc = put_vector(&j->json, v, dim, err);
-    free(v);
-    return rc;
-}
-
-static const struct work works[] = {
-    { MODEL_CLIP, MODEL_VISUAL, false, false, clip_visual },
-    { MODEL_CLIP, MODEL_TEXTUAL, true, false, clip_textual },
-};
-enum { N_WORKS = sizeof works / sizeof *works };
-
-static const struct work *find_work(const struct predict_entry *e)
-{
-    for (int i = 0; i < N_WORKS; i++)
-        if (works[i].task == e->task && works[i].type == e->type)
-            return &works[i];
-    return NULL;
-}
 
 static enum err_code check_cancel(const struct predict_input *in, struct err *err)
 {
@@ -91,99 +32,109 @@ static enum err_code check_cancel(const struct predict_input *in, struct err *er
                : ERR_NONE;
 }
 
-static void carry_out(struct job *j)
+static void *carry_out(void *arg)
 {
+    struct turn *t = arg;
+    struct job *j = t->job;
     const struct predict_entry *e = j->entry;
-    struct predict *p = j->run->p;
     struct predict_bundle *b = NULL;
-    j->code = check_cancel(j->run->in, &j->err);
+    j->code = check_cancel(j->in, &j->err);
     if (j->code == ERR_NONE)
-        j->code = predict_acquire(p, e->task, e->type, e->model, &b, &j->err);
+        j->code = predict_acquire(t->p, e->task, e->type, e->model, &b, &j->err);
     if (j->code == ERR_NONE)
-        j->code = check_cancel(j->run->in, &j->err);
+        j->code = check_cancel(j->in, &j->err);
     if (j->code == ERR_NONE)
-        j->code = j->how->fn(j, b, &j->err);
-    predict_release(p, b);
-}
-
-static void *carry_out_thread(void *arg)
-{
-    carry_out(arg);
+        j->code = j->kind->run(j, b, &j->err);
+    predict_release(t->p, b);
     return NULL;
 }
 
-/* Those of one wave side by side: a thread for each but the last, which this one does. Where there
- * is no thread to be had it does them all. */
-static enum err_code run_wave(struct job *jobs, size_t n, bool second, struct err *err)
+/* Those of one wave side by side: a thread for each but the last, which this one does. One that
+ * gets no thread is done here too. */
+static enum err_code run_wave(struct run *run, bool second, struct err *err)
 {
-    struct job *last = NULL;
-    for (size_t i = 0; i < n; i++)
-        if (jobs[i].how->is_second == second)
-            last = &jobs[i];
+    struct turn turns[PREDICT_ENTRIES_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < run->n; i++)
+        if (run->jobs[i].kind->is_second == second)
+            turns[n++] = (struct turn){ run->p, &run->jobs[i] };
     for (size_t i = 0; i < n; i++) {
-        struct job *j = &jobs[i];
-        if (j->how->is_second != second)
-            continue;
-        j->has_thread = j != last && !pthread_create(&j->thread, NULL, carry_out_thread, j);
+        struct job *j = turns[i].job;
+        j->has_thread = i + 1 < n && !pthread_create(&j->thread, NULL, carry_out, &turns[i]);
         if (!j->has_thread)
-            carry_out(j);
+            carry_out(&turns[i]);
     }
     enum err_code rc = ERR_NONE;
     for (size_t i = 0; i < n; i++) {
-        if (jobs[i].has_thread)
-            pthread_join(jobs[i].thread, NULL);
-        jobs[i].has_thread = false;
-        if (rc == ERR_NONE && jobs[i].code != ERR_NONE)
-            rc = err_set(err, jobs[i].code, "%s", jobs[i].err.msg);
+        struct job *j = turns[i].job;
+        if (j->has_thread)
+            pthread_join(j->thread, NULL);
+        if (rc == ERR_NONE && j->code != ERR_NONE)
+            rc = err_set(err, j->code, "%s", j->err.msg);
     }
     return rc;
 }
 
-static bool has_detection(const struct predict_entries *entries, enum model_task task)
+static struct job *find_job(struct run *run, enum model_task task, enum model_type type)
 {
-    for (size_t i = 0; i < entries->n; i++)
-        if (entries->at[i].task == task && entries->at[i].type == MODEL_DETECTION)
-            return true;
-    return false;
+    for (size_t i = 0; i < run->n; i++)
+        if (run->jobs[i].entry->task == task && run->jobs[i].entry->type == type)
+            return &run->jobs[i];
+    return NULL;
 }
 
-/* Whether all entries can be carried out at all, before anything is loaded. */
-static enum err_code plan(struct run *run, const struct predict_entries *entries, struct job *jobs,
-                          struct err *err)
+static const struct job_kind *find_kind(const struct predict_entry *e)
 {
-    for (size_t i = 0; i < entries->n; i++) {
-        const struct predict_entry *e = &entries->at[i];
-        const char *task = model_task_name(e->task), *type = model_type_name(e->type);
-        jobs[i] = (struct job){ .run = run, .entry = e, .how = find_work(e) };
-        if (!jobs[i].how)
-            return err_set(err, ERR_UNSUPPORTED, "task %s of type %s is not built in", task, type);
-        if (jobs[i].how->of_text == (run->in->image != NULL))
-            return err_set(err, ERR_INVALID, "Task %s of type %s needs %s", task, type,
-                           jobs[i].how->of_text ? "text, not an image" : "an image, not text");
-        if (jobs[i].how->is_second && !has_detection(entries, e->task))
-            return err_set(err, ERR_INVALID,
-                           "Task %s of type %s depends on output of (detection, %s)", task, type,
-                           task);
-    }
+    for (int i = 0; i < N_KINDS; i++)
+        if (kinds[i].task == e->task && kinds[i].type == e->type)
+            return &kinds[i];
+    return NULL;
+}
+
+/* Whether j can be carried out at all, before anything is loaded. */
+static enum err_code check(struct run *run, struct job *j, struct err *err)
+{
+    const char *task = model_task_name(j->entry->task), *type = model_type_name(j->entry->type);
+    if (!j->kind)
+        return err_set(err, ERR_UNSUPPORTED, "task %s of type %s is not built in", task, type);
+    if (j->kind->of_text == (run->in->image != NULL))
+        return err_set(err, ERR_INVALID, "Task %s of type %s needs %s", task, type,
+                       j->kind->of_text ? "text, not an image" : "an image, not text");
+    if (j->kind->is_second)
+        j->first = find_job(run, j->entry->task, MODEL_DETECTION);
+    if (j->kind->is_second && !j->first)
+        return err_set(err, ERR_INVALID, "Task %s of type %s depends on output of (detection, %s)",
+                       task, type, task);
     return ERR_NONE;
 }
 
-/* {"clip":...,"imageHeight":...,"imageWidth":...}; of a task with two waves the second's result. */
-static enum err_code put_answer(const struct run *run, const struct job *jobs, size_t n,
-                                struct buf *out, struct err *err)
+static enum err_code plan(struct run *run, const struct predict_entries *entries, struct err *err)
+{
+    run->n = entries->n;
+    for (size_t i = 0; i < run->n; i++)
+        run->jobs[i] = (struct job){ .entry = &entries->at[i],
+                                     .kind = find_kind(&entries->at[i]),
+                                     .in = run->in,
+                                     .image = &run->image };
+    enum err_code rc = ERR_NONE;
+    for (size_t i = 0; i < run->n && rc == ERR_NONE; i++)
+        rc = check(run, &run->jobs[i], err);
+    return rc;
+}
+
+/* {"clip":...,"imageHeight":...,"imageWidth":...}; a recognition's result stands for its task. */
+static enum err_code put_answer(struct run *run, struct buf *out, struct err *err)
 {
     const char *comma = "";
     enum err_code rc = buf_puts(out, "{", err);
-    for (size_t i = 0; i < n && rc == ERR_NONE; i++) {
-        bool superseded = false;
-        for (size_t k = 0; k < n; k++)
-            superseded |= jobs[k].entry->task == jobs[i].entry->task && jobs[k].how->is_second &&
-                          !jobs[i].how->is_second;
-        if (superseded)
+    for (size_t i = 0; i < run->n && rc == ERR_NONE; i++) {
+        const struct job *j = &run->jobs[i];
+        enum model_task task = j->entry->task;
+        if (j->entry->type == MODEL_DETECTION && find_job(run, task, MODEL_RECOGNITION))
             continue;
-        rc = buf_printf(out, err, "%s\"%s\":", comma, model_task_name(jobs[i].entry->task));
+        rc = buf_printf(out, err, "%s\"%s\":", comma, model_task_name(task));
         if (rc == ERR_NONE)
-            rc = buf_append(out, jobs[i].json.data, jobs[i].json.len, err);
+            rc = buf_append(out, j->json.data, j->json.len, err);
         comma = ",";
     }
     if (rc == ERR_NONE && run->in->image)
@@ -196,20 +147,19 @@ enum err_code predict_run(struct predict *p, const struct predict_entries *entri
                           const struct predict_input *in, struct buf *json, struct err *err)
 {
     struct run run = { .p = p, .in = in };
-    struct job jobs[PREDICT_ENTRIES_MAX] = { 0 };
-    enum err_code rc = plan(&run, entries, jobs, err);
+    enum err_code rc = plan(&run, entries, err);
     if (rc == ERR_NONE)
         rc = check_cancel(in, err);
     if (rc == ERR_NONE && in->image)
         rc = predict_decode(p, in->image, in->n_image, &run.image, err);
     if (rc == ERR_NONE)
-        rc = run_wave(jobs, entries->n, false, err);
+        rc = run_wave(&run, false, err);
     if (rc == ERR_NONE)
-        rc = run_wave(jobs, entries->n, true, err);
+        rc = run_wave(&run, true, err);
     if (rc == ERR_NONE)
-        rc = put_answer(&run, jobs, entries->n, json, err);
-    for (size_t i = 0; i < entries->n; i++)
-        buf_clear(&jobs[i].json);
+        rc = put_answer(&run, json, err);
+    for (size_t i = 0; i < run.n; i++)
+        job_clear(&run.jobs[i]);
     image_clear(&run.image);
     return rc;
 }

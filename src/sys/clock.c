@@ -1,15 +1,12 @@
 #include "sys/clock.h"
 
-int64_t clock_ns(const struct timespec *t)
-{
-    return (int64_t)((uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec);
-}
+#include <time.h>
 
 static int64_t now(clockid_t id)
 {
     struct timespec t;
     clock_gettime(id, &t);
-    return clock_ns(&t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 int64_t clock_mono_ns(void)

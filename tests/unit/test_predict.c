@@ -114,11 +114,136 @@ static void towers_are_apart_and_spaces_known(void)
     CHECK(predict_space(p, "absent", again, NULL) == ERR_NOT_FOUND);
 }
 
+static struct predict *make(const struct predict_options *more)
+{
+    struct predict_options o = *more;
+    struct predict *made = NULL;
+    o.models_dir = scratch;
+    o.infer.n_threads = 1;
+    CHECK(predict_create(&made, &o, NULL) == ERR_NONE);
+    return made;
+}
+
+/* How long asking takes: more than 90 ms if it was loaded. */
+static double acquire_ms(struct predict *q, const char *name, struct predict_bundle **b)
+{
+    int64_t start = clock_mono_ns();
+    CHECK(predict_acquire(q, MODEL_CLIP, MODEL_TEXTUAL, name, b, NULL) == ERR_NONE);
+    return clock_ms_since(start);
+}
+
+static void what_is_idle_is_unloaded(void)
+{
+    const struct predict_options o = { .ttl_s = { 1, 1, 1, 1, 1, 1 }, .poll_s = 1 };
+    struct predict *q = make(&o);
+    struct predict_bundle *held, *b;
+    put_slow("slow", "fovea-fake 1\ninput text i32 -1 -1\noutput v f32 -1 32\ndelay_ms 100\n");
+    put_slow("other", "fovea-fake 1\ninput text i32 -1 -1\noutput v f32 -1 32\ndelay_ms 100\n");
+    CHECK(acquire_ms(q, "slow", &held) > 90);
+    CHECK(acquire_ms(q, "other", &b) > 90);
+    predict_release(q, b);
+    CHECK(acquire_ms(q, "other", &b) < 90);
+    predict_release(q, b);
+    usleep(3200 * 1000);
+    CHECK(acquire_ms(q, "other", &b) > 90); /* gone */
+    predict_release(q, b);
+    CHECK(acquire_ms(q, "slow", &b) < 90 && b == held); /* in use all the time */
+    predict_release(q, b);
+    predict_release(q, held);
+    predict_destroy(q);
+}
+
+static void the_budget_is_for_the_latest(void)
+{
+    const struct predict_options o = { .budget_bytes = 1 };
+    struct predict *q = make(&o);
+    struct predict_bundle *a, *b;
+    CHECK(acquire_ms(q, "slow", &a) > 90);
+    CHECK(acquire_ms(q, "other", &b) > 90);
+    CHECK(a != b); /* both are used, so both stay */
+    predict_release(q, a);
+    predict_release(q, b);
+    CHECK(predict_acquire(q, MODEL_CLIP, MODEL_VISUAL, "slow", &a, NULL) == ERR_NONE);
+    predict_release(q, a);
+    CHECK(acquire_ms(q, "other", &b) > 90); /* made room */
+    predict_release(q, b);
+    predict_destroy(q);
+}
+
+static enum err_code parse(const char *json, struct predict_entries *out, struct err *err)
+{
+    return predict_entries_parse(json, strlen(json), out, err);
+}
+
+static void entries_are_read(void)
+{
+    struct predict_entries e;
+    REQUIRE(parse("{\"ocr\":{\"detection\":{\"modelName\":\"m\",\"options\":{\"minScore\":0.5,"
+                  "\"maxResolution\":736,\"scoreMode\":1}}},\"clip\":{\"textual\":{\"modelName\":"
+                  "\"n\",\"options\":{\"language\":\"de\"}}}}",
+                  &e, NULL) == ERR_NONE);
+    CHECK(e.n == 2 && e.at[0].task == MODEL_OCR && e.at[0].type == MODEL_DETECTION);
+    CHECK_NEAR(e.at[0].min_score, 0.5, 0);
+    CHECK(e.at[0].max_resolution == 736 && !e.at[0].language && e.at[1].min_score < 0);
+    CHECK_STR(e.at[0].model, "m");
+    CHECK_STR(e.at[1].language, "de");
+    predict_entries_clear(&e);
+}
+
+static void entries_of_another_shape_are_refused(void)
+{
+    static const struct {
+        const char *json, *msg;
+    } bad[] = {
+        { "", "Invalid request format." },
+        { "3", "Invalid request format." },
+        { "{\"clip\":3}", "Invalid request format." },
+        { "{\"clip\":{\"visual\":3}}", "Invalid request format." },
+        { "{\"clip\":{\"visual\":{\"modelName\":\"a\\u0000b\"}}}",
+          "a model's name has a NUL in it" },
+        { "{\"clip\":{\"detection\":{\"modelName\":\"a\"}}}",
+          "nothing is known of task \"clip\" of type \"detection\"" },
+        { "{\"clip\":{\"visual\":{\"modelName\":\"a\",\"options\":{\"language\":\"de\"}}}}",
+          "clip visual has no option \"language\"" },
+        { "{\"ocr\":{\"detection\":{\"modelName\":\"a\",\"options\":{\"maxResolution\":0}}}}",
+          "option \"maxResolution\" is not a whole number of pixels from 1 to 16384" },
+        { "{\"ocr\":{\"detection\":{\"modelName\":\"a\",\"options\":{\"minScore\":1.5}}}}",
+          "option \"minScore\" is not a number from 0 to 1" },
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct predict_entries e;
+        struct err err = { 0 };
+        CHECK(parse(bad[i].json, &e, &err) == ERR_INVALID && !e.json && !e.n);
+        CHECK_STR(err.msg, bad[i].msg);
+    }
+}
+
+static void a_request_is_answered(void)
+{
+    struct predict_entries e;
+    struct buf out = { 0 };
+    struct err err = { 0 };
+    struct predict_input in = { .text = "a dog", .n_text = 5 };
+    REQUIRE(parse("{\"clip\":{\"textual\":{\"modelName\":\"slow\"}}}", &e, NULL) == ERR_NONE);
+    CHECK(predict_run(p, &e, &in, &out, NULL) == ERR_NONE);
+    CHECK(out.len > 20 && !strncmp(out.data, "{\"clip\":\"[", 10));
+    CHECK_STR(out.data + out.len - 3, "]\"}");
+    atomic_bool gone = true;
+    in.cancel = &gone;
+    CHECK(predict_run(p, &e, &in, &out, NULL) == ERR_CANCELLED);
+    in = (struct predict_input){ .image = (const uint8_t *)"x", .n_image = 1 };
+    CHECK(predict_run(p, &e, &in, &out, &err) == ERR_INVALID);
+    CHECK_STR(err.msg, "Task clip of type textual needs text, not an image");
+    predict_entries_clear(&e);
+    buf_clear(&out);
+}
+
 static const struct tap_case cases[] = {
-    CASE(many_ask_one_loads),
-    CASE(a_failure_reaches_all_and_is_forgotten),
-    CASE(what_is_not_there_is_said),
-    CASE(towers_are_apart_and_spaces_known),
+    CASE(many_ask_one_loads),        CASE(a_failure_reaches_all_and_is_forgotten),
+    CASE(what_is_not_there_is_said), CASE(towers_are_apart_and_spaces_known),
+    CASE(what_is_idle_is_unloaded),  CASE(the_budget_is_for_the_latest),
+    CASE(entries_are_read),          CASE(entries_of_another_shape_are_refused),
+    CASE(a_request_is_answered),
 };
 
 int main(void)

@@ -2,7 +2,7 @@
 import base64
 import http.client
 import json
-import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DIM = 24  # of the toy model
 
 TEXT = {'clip': {'textual': {'modelName': 'fake'}}}
@@ -296,6 +297,12 @@ def test_settings_without_effect_are_told(start):
     server = start(MACHINE_LEARNING_WORKERS='4', NO_COLOR='1')
     assert sum('does nothing here' in line for line in server.log) == 2
     assert start(MACHINE_LEARNING_WORKERS='4', IMMICH_LOG_LEVEL='log').log
+
+
+def test_the_settings_are_described(build):
+    """docs/config.md is what build/config_doc prints."""
+    made = subprocess.run([build / 'config_doc'], capture_output=True, text=True, check=True).stdout
+    assert (ROOT / 'docs/config.md').read_text() == made
 
 
 def cosine(a, b):

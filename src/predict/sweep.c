@@ -1,0 +1,65 @@
+/* sweep.c - the thread that unloads what nobody has used for long. */
+#include <string.h>
+#include <time.h>
+
+#include "predict/cache.h"
+#include "sys/clock.h"
+#include "sys/memory.h"
+
+void sweep_init(struct sweep *s)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+/* Nearly out of memory, by the kernel's own measure. */
+static bool is_short(const struct predict *p)
+{
+    double percent;
+    return p->o.pressure_percent && memory_pressure(&percent) &&
+           percent >= (double)p->o.pressure_percent;
+}
+
+static void *sweep(void *arg)
+{
+    struct predict *p = arg;
+    pthread_mutex_lock(&p->lock);
+    while (!p->sweep.stop) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += (time_t)p->o.poll_s;
+        if (!pthread_cond_timedwait(&p->sweep.wake, &p->lock, &until))
+            continue;
+        pthread_mutex_unlock(&p->lock);
+        bool all = is_short(p);
+        pthread_mutex_lock(&p->lock);
+        struct slot *taken = cache_take_idle(p, clock_mono_ns(), all);
+        pthread_mutex_unlock(&p->lock);
+        cache_close(taken);
+        pthread_mutex_lock(&p->lock);
+    }
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+enum err_code sweep_start(struct predict *p, struct err *err)
+{
+    int e = pthread_create(&p->sweep.thread, NULL, sweep, p);
+    p->sweep.runs = !e;
+    return e ? err_set(err, ERR_IO, "thread that unloads models: %s", strerror(e)) : ERR_NONE;
+}
+
+void sweep_stop(struct predict *p)
+{
+    if (p->sweep.runs) {
+        pthread_mutex_lock(&p->lock);
+        p->sweep.stop = true;
+        pthread_cond_signal(&p->sweep.wake);
+        pthread_mutex_unlock(&p->lock);
+        pthread_join(p->sweep.thread, NULL);
+    }
+    pthread_cond_destroy(&p->sweep.wake);
+}

@@ -1,0 +1,14 @@
+/* memory.h - memory given back to the system, and whether the system is short of it. */
+#ifndef FOVEA_SYS_MEMORY_H
+#define FOVEA_SYS_MEMORY_H
+
+#include <stdbool.h>
+
+/* What the heap holds free and could go back, goes back. Takes milliseconds. */
+void memory_give_back(void);
+
+/* The share of the last ten seconds, in percent, in which some task waited for memory (PSI,
+ * /proc/pressure/memory); false where the kernel does not say. */
+bool memory_pressure(double *percent);
+
+#endif
