@@ -51,6 +51,15 @@ enum err_code photo_decode(struct image_decoder *d, const uint8_t *bytes, size_t
     return rc;
 }
 
+uint64_t photo_decode_bytes(const uint8_t *bytes, size_t n)
+{
+    enum { BYTES_A_PIXEL = 3, BYTES_OF_ONE_STORED = 16 };
+    struct meta m;
+    meta_read(bytes, n, &m);
+    uint64_t pixels = (uint64_t)m.width_px * m.height_px;
+    return pixels ? pixels * BYTES_A_PIXEL : (uint64_t)n * BYTES_OF_ONE_STORED;
+}
+
 enum err_code library_embed_file(struct image_decoder *d, const struct task_clip_visual *v,
                                  const char *path, enum image_contract contract, float *out,
                                  struct err *err)

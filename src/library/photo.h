@@ -21,6 +21,10 @@ enum err_code photo_decode(struct image_decoder *d, const uint8_t *bytes, size_t
                            const char *name, const struct photo_limits *limits,
                            struct photo_facts *facts, struct image *out, struct err *err);
 
+/* About the memory that decoding takes, in bytes: three a pixel where the size is known, which is
+ * also what the coefficients of a progressive JPEG take; else a guess from the file's size. */
+uint64_t photo_decode_bytes(const uint8_t *bytes, size_t n);
+
 /* root '/' path on the heap, NULL when out of memory. */
 char *photo_path(const char *root, const char *path);
 
