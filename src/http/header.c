@@ -6,11 +6,16 @@
 
 #include "base/str.h"
 
+static bool is_space(char c)
+{
+    return c && strchr(" \t\n\v\f\r", c);
+}
+
 static size_t trim(const char **p, size_t n)
 {
-    while (n && (**p == ' ' || **p == '\t'))
+    while (n && is_space(**p))
         (*p)++, n--;
-    while (n && ((*p)[n - 1] == ' ' || (*p)[n - 1] == '\t'))
+    while (n && is_space((*p)[n - 1]))
         n--;
     return n;
 }

@@ -7,8 +7,8 @@
  * by http_gone().
  *
  * Forms are read as they arrive, multipart/form-data and application/x-www-form-urlencoded, as the
- * reference's server does (Starlette 0.50 on python-multipart): of two fields of one name the last
- * counts, text that is not UTF-8 is Latin-1. A body of another type is an empty form.
+ * reference's server does (Starlette 0.50 on python-multipart 0.0.32): of two fields of one name
+ * the last counts, text that is not UTF-8 is Latin-1. A body of another type is an empty form.
  *
  * What the server refuses by itself (no such route, a limit, a malformed body) is answered
  * {"detail": "..."}. */

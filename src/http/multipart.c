@@ -21,8 +21,6 @@ enum state {
     AFTER,    /* the whole delimiter was seen */
     AFTER_CR, /* ... and a CR: another part, if a LF follows */
     AFTER_DASH,
-    PADDING, /* blanks after a boundary */
-    PADDING_LF,
     END,
 };
 
@@ -166,10 +164,6 @@ static enum err_code after_char(struct multipart *m, char c, enum state *to, boo
         *to = c == '\r' ? AFTER_CR : AFTER_DASH;
         return ERR_NONE;
     }
-    if (was == AFTER && (c == ' ' || c == '\t')) {
-        *to = PADDING;
-        return ERR_NONE;
-    }
     if (was == AFTER_CR && c == '\n') {
         *to = open_part(m);
         return m->events->end(m->ctx, err);
@@ -198,18 +192,11 @@ static enum err_code strict_char(struct multipart *m, char c, enum state *to, st
     case OPEN_LF: *to = open_part(m); return c == '\n' ? ERR_NONE : malformed(err);
     case OPEN_END: *to = END; return c == '-' ? ERR_NONE : malformed(err);
     case VALUE_LF: *to = NAME; return c == '\n' ? ERR_NONE : malformed(err);
-    case NAMES_LF:
+    default: /* NAMES_LF */
         *to = DATA;
         return c != '\n'
                    ? malformed(err)
                    : m->events->begin(m->ctx, m->disposition.len ? m->disposition.data : "", err);
-    case PADDING:
-        if (c == '\r')
-            *to = PADDING_LF;
-        return c == '\r' || c == ' ' || c == '\t' ? ERR_NONE : malformed(err);
-    default: /* PADDING_LF */
-        *to = open_part(m);
-        return c == '\n' ? m->events->end(m->ctx, err) : malformed(err);
     }
 }
 

@@ -1,9 +1,9 @@
 /* multipart.h - a multipart/form-data body cut into parts while it arrives (RFC 7578).
  *
- * What is well formed, and what a malformed body comes to, is as in python-multipart: bytes before
- * the first boundary are an error, unless they begin with a line end; a part that the closing
- * boundary does not follow is never ended, and so no field; what follows the closing boundary is
- * passed over. One thread. */
+ * What is well formed, and what a malformed body comes to, is as in python-multipart 0.0.32: bytes
+ * before the first boundary are an error, unless they begin with a line end; a part that the
+ * closing boundary does not follow is never ended, and so no field; what follows the closing
+ * boundary is passed over. One thread. */
 #ifndef FOVEA_HTTP_MULTIPART_H
 #define FOVEA_HTTP_MULTIPART_H
 
