@@ -16,8 +16,7 @@
 
 enum {
     /* Photos a network run. With one thread a run, eight cost a convolutional network 15 % more a
-     * photo than one, and 20 MiB more a worker; two is within the noise of one and helps
-     * transformers. */
+     * photo than one, and 20 MiB more a worker; two is within the noise of one. */
     BATCH = 2,
     COMMIT_EVERY_MS = 1000,
     PROGRESS_EVERY_MS = 100,

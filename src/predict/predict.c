@@ -100,7 +100,7 @@ static enum err_code load(struct predict *p, struct slot *s, const struct model_
         s->n_bytes = 0; /* opening says what is wrong */
     enum err_code rc = bundle_open(&s->bundle, p->infer, f, &p->o, &first);
     if (may_pass(rc)) {
-        log_write(LOG_WARN, "%s; trying once more", first.msg);
+        log_write(LOG_INFO, "%s; trying once more", first.msg);
         return bundle_open(&s->bundle, p->infer, f, &p->o, &s->why);
     }
     s->why = first;
