@@ -18,6 +18,7 @@ static uint32_t char_before(const char *p, size_t n)
     return cp;
 }
 
+/* Whether a letter or the like touches [start, end): it is then no word by itself. */
 static bool word_around(const struct text_cut *c, size_t start, size_t end)
 {
     uint32_t cp;
@@ -136,6 +137,7 @@ bool text_cut_next(struct text_cut *c, struct text_part *part)
     return true;
 }
 
+/* By bytes, a shorter one before those that continue it. */
 static int by_match(const void *a, const void *b)
 {
     const struct text_added_token *x = *(struct text_added_token *const *)a;
@@ -145,6 +147,7 @@ static int by_match(const void *a, const void *b)
     return d ? d : (x->n_match > y->n_match) - (x->n_match < y->n_match);
 }
 
+/* The tokens of one kind, sorted. One that normalizes to nothing can never be found. */
 static enum err_code build(struct text_tokenizer *t, struct text_added *set, bool normalized,
                            struct err *err)
 {
@@ -162,6 +165,7 @@ static enum err_code build(struct text_tokenizer *t, struct text_added *set, boo
     return ERR_NONE;
 }
 
+/* What the token looks like in a text that went through the normalizer. */
 static enum err_code normalize_match(struct text_tokenizer *t, struct text_added_token *a,
                                      struct err *err)
 {

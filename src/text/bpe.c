@@ -53,6 +53,7 @@ static struct merge *slot_of(const struct bpe *m, int32_t a, int32_t b)
     }
 }
 
+/* At one rank the left one is first: "aaa" becomes "aa a". */
 static bool before(struct candidate x, struct candidate y)
 {
     return x.rank != y.rank ? x.rank < y.rank : x.at < y.at;
@@ -91,6 +92,8 @@ static void consider(const struct bpe *m, struct word *w, int32_t i)
         heap_push(w, (struct candidate){ e->rank, i, e->new_id });
 }
 
+/* Until the heap is empty. Nothing is taken out of it when a symbol changes: a candidate that no
+ * longer fits is seen to be stale when its turn comes, by what its pair would become now. */
 static void merge_all(const struct bpe *m, struct word *w)
 {
     for (size_t i = 0; i + 1 < w->n; i++)
@@ -157,6 +160,8 @@ static enum err_code add_char(const struct bpe *m, struct word *w, const char *k
     return ERR_NONE;
 }
 
+/* The characters of p[0..n), each looked up with the affixes of its place: a prefix on all but the
+ * first, a suffix on the last. */
 static enum err_code add_chars(const struct bpe *m, struct word *w, const char *p, size_t n,
                                struct err *err)
 {
@@ -231,6 +236,8 @@ static enum err_code read_pair(const struct json *v, const char **a, size_t *n_a
     return *a && *b ? ERR_NONE : err_set(err, ERR_CORRUPT, "BPE: a merge is not a pair");
 }
 
+/* The merge of that rank. Both parts and the whole, less the prefix inside it, must be tokens; of
+ * two merges of one pair the later counts. */
 static enum err_code load_merge(struct bpe *m, const struct json *v, int32_t rank, struct buf *both,
                                 struct err *err)
 {

@@ -1,4 +1,7 @@
-/* Normalizers: how a text is spelled before it is cut into words. */
+/* Normalizers: how a text is spelled before it is cut into words.
+ *
+ * A nested sequence is flattened when it is read, and BertNormalizer becomes the up to five steps
+ * that it is made of, so that each step does one thing. */
 #include <string.h>
 
 #include "base/utf8.h"
@@ -10,6 +13,7 @@ static enum err_code run_form(const struct text_norm *s, const char *p, size_t n
     return text_normalize(s->form, p, n, out, err);
 }
 
+/* By characters, without context: that is what models were trained on. */
 static enum err_code run_lower(const struct text_norm *s, const char *p, size_t n, struct buf *out,
                                struct err *err)
 {
@@ -89,6 +93,7 @@ static enum err_code run_replace(const struct text_norm *s, const char *p, size_
     return rc == ERR_NONE ? buf_append(out, p + done, n - done, err) : rc;
 }
 
+/* The reference leaves an empty text empty. */
 static enum err_code run_prepend(const struct text_norm *s, const char *p, size_t n,
                                  struct buf *out, struct err *err)
 {

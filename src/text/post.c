@@ -46,6 +46,7 @@ static enum err_code load_special(struct text_tokenizer *t, const struct json *s
     return rc;
 }
 
+/* TemplateProcessing's template for one text; the one for pairs has no use here. */
 static enum err_code load_template(struct text_tokenizer *t, const struct json *v, struct err *err)
 {
     const struct json *single = json_get(v, "single");
@@ -129,6 +130,7 @@ static bool is_left(const struct json *v)
     return d && !strcmp(d, "Left");
 }
 
+/* "strategy" is {"Fixed": n}, or "BatchLongest", which for one text pads to nothing. */
 static enum err_code load_padding(struct text_fit *f, const struct json *v, struct err *err)
 {
     int64_t id = 0, type = 0;

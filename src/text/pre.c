@@ -1,4 +1,8 @@
-/* Pre-tokenizers: where a text is cut into words, which the model then looks at one by one. */
+/* Pre-tokenizers: where a text is cut into words, which the model then looks at one by one.
+ *
+ * Most steps only cut finer: they hand the text on and write new spans. Two rewrite the text as
+ * well, run_prefix and run_bytes. ByteLevel and Metaspace are flattened into such steps when they
+ * are read. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -290,6 +294,7 @@ static enum err_code load_bytes(struct text_tokenizer *t, const struct json *v, 
     return rc == ERR_NONE ? add(t, (struct text_pre){ .run = run_bytes }, err) : rc;
 }
 
+/* "prepend_scheme", or in older files "add_prefix_space". */
 static enum err_code load_prepend(const struct json *v, enum text_prepend *out, struct err *err)
 {
     static const char *const names[] = {
@@ -297,7 +302,7 @@ static enum err_code load_prepend(const struct json *v, enum text_prepend *out, 
     };
     const struct json *scheme = json_get(v, "prepend_scheme");
     const char *name = json_as_string(scheme, NULL);
-    bool prefix = true; /* the older way to say it */
+    bool prefix = true;
     for (size_t i = 0; name && i < sizeof names / sizeof *names; i++)
         if (!strcmp(name, names[i]))
             return *out = (enum text_prepend)i, ERR_NONE;
@@ -330,6 +335,7 @@ static enum err_code load_metaspace(struct text_tokenizer *t, const struct json 
     return rc == ERR_NONE ? add(t, split, err) : rc;
 }
 
+/* A run of digits is one word, or each digit is. */
 static enum err_code load_digits(struct text_tokenizer *t, const struct json *v, struct err *err)
 {
     bool each = false;

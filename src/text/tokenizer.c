@@ -69,6 +69,7 @@ enum err_code text_model_load(struct text_tokenizer *t, const struct json *v, st
     return text_unsupported("model", v, err);
 }
 
+/* The parts in the order in which they need each other. */
 static enum err_code load(struct text_tokenizer *t, const struct json *v, struct err *err)
 {
     enum err_code rc = text_model_load(t, json_get(v, "model"), err);

@@ -43,6 +43,7 @@ static const struct range no_decomposition[] = {
     { 0x1f16c, 0x1f16c }, { 0x1fbf0, 0x1fbf9 },
 };
 
+/* n sorted ranges, n > 0: the last that begins at or before cp is the only one that may hold it. */
 static bool in_ranges(const struct range *r, size_t n, uint32_t cp)
 {
     size_t lo = 0;
@@ -211,7 +212,8 @@ enum err_code text_put(struct buf *out, uint32_t cp, struct err *err)
     return buf_append(out, enc, utf8_encode(cp, enc), err);
 }
 
-/* Every character below is its own normalization in that form and combines with none before it. */
+/* Most texts end here, so no table is asked. Every character below is its own normalization in that
+ * form and combines with none before it. */
 static const uint32_t plain_below[] = {
     [TEXT_NFC] = 0x300, [TEXT_NFD] = 0xc0, [TEXT_NFKC] = 0xa0, [TEXT_NFKD] = 0xa0
 };

@@ -1,4 +1,7 @@
-/* vocab.h - token spelling to id: an open-addressing table, sized once, in its owner's arena. */
+/* vocab.h - token spelling to id: an open-addressing table, sized once, in its owner's arena.
+ *
+ * Looking up is the inner loop of every model, so a slot holds all that a miss needs (hash and
+ * length) in 16 bytes, and no spelling longer than the longest is looked for at all. */
 #ifndef FOVEA_TEXT_VOCAB_H
 #define FOVEA_TEXT_VOCAB_H
 
