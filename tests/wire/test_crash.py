@@ -42,7 +42,7 @@ def check_partly(lab, library):
     if not status:
         dump = lab.dump(library)
         for what in ('files', 'vectors'):
-            assert set(dump[what]) <= set(lab.want[what])
+            assert set(dump[what]) <= set(lab.want[what]), what
         live = {os.path.basename(os.fsdecode(f[1])) for f in dump['files'] if f[4]}
         found = lab.found(library)
         assert {name for name, _ in found} == live and set(found) <= set(lab.answer)
@@ -158,3 +158,31 @@ def test_the_power_may_fail(many):
         many.index(library, kind='write', below=library, at=at, how='kill', durable=durable, clock_speed=FAST)
         cut_power(rng, library, durable)
     rounds(many, rng, crash)
+
+
+@pytest.mark.parametrize('command', ['vacuum', 'check', 'import'])
+def test_upkeep_is_killed_or_the_power_fails(many, command):
+    """The library is as it was or as it was to be; the same command run again completes."""
+    rng = random.Random(f'{command} {SEED}')
+    whole, out, durable = many.folder / 'whole', many.folder / 'out', many.folder / 'durable'
+    assert many.run(whole, 'export', out)[0] == 0
+    args = [command, out] if command == 'import' else [command]
+
+    def fresh(name):
+        return many.folder / name if command == 'import' else shutil.copytree(whole, many.folder / name)
+    if command == 'check':  # something for it to do
+        next(whole.glob('vectors-*.i8')).unlink()
+    counted = fresh('counted-too')
+    n = many.count(counted, *args, kind='write', below=counted)
+    assert n > 10
+    for i in range(max(1, N_CRASHES // 3)):
+        library = fresh(f'library-{i}')
+        all_is_durable(library, durable)
+        many.run(library, *args, kind='write', below=library, at=rng.randrange(n + 5), how='kill', durable=durable)
+        if i % 2:
+            cut_power(rng, library, durable)
+        check_partly(many, library)
+        assert many.run(library, *args)[0] == 0
+        assert many.dump(library)['vectors'] == many.want['vectors']
+        check_whole(many, library)
+        shutil.rmtree(library)
