@@ -1,18 +1,19 @@
-/* Bilinear scaling in OpenCV's fixed point: 11 bits of weight an axis. Along a row the sums are
- * exact; between two rows each product loses bits before they are added, and so it is done here,
- * for every byte is to be the same. */
+/* Bilinear scaling in OpenCV's fixed point: 11 bits of weight an axis. A row's sums lose 4 bits,
+ * and between two rows each product loses 16 before they are added; so it is done here, for every
+ * byte is to be the same. It also lets a scaled row be of 16 bits, of which SSE2 and NEON blend 8
+ * at a time. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "image/image.h"
 #include "image/pixels.h"
 
-enum { WEIGHT_ONE = 1 << 11 };
+enum { WEIGHT_ONE = 1 << 11, ROW_SHIFT = 4, BLEND_SHIFT = 16 };
 
 /* Where an output pixel lies between two input pixels. */
 struct tap {
     uint32_t first;
-    int32_t weight[2];
+    int16_t weight[2];
 };
 
 /* The positions are rounded to float on the way, as there. */
@@ -23,10 +24,10 @@ static void tap_at(uint32_t i, double scale, int64_t *first, float *rest)
     *rest = at - (float)*first;
 }
 
-static void set_weights(int32_t weight[2], float rest)
+static void set_weights(int16_t weight[2], float rest)
 {
-    weight[0] = (int32_t)lrintf((1.0f - rest) * WEIGHT_ONE);
-    weight[1] = (int32_t)lrintf(rest * WEIGHT_ONE);
+    weight[0] = (int16_t)lrintf((1.0f - rest) * WEIGHT_ONE);
+    weight[1] = (int16_t)lrintf(rest * WEIGHT_ONE);
 }
 
 /* Taps of a row. Beyond its outermost pixels' centres those count whole. */
@@ -49,21 +50,23 @@ static void column_taps(struct tap *t, uint32_t n_out, uint32_t n_in)
 /* One input row of n_in pixels along its columns; out is [n_out, 3]. The last pixel has no right
  * neighbour to read, nor weight for one. */
 static void scale_row(const uint8_t *row, uint32_t n_in, const struct tap *t, uint32_t n_out,
-                      int32_t *out)
+                      int16_t *out)
 {
     for (uint32_t i = 0; i < n_out; i++, out += 3) {
         const uint8_t *a = row + (size_t)t[i].first * 3;
         const uint8_t *b = t[i].first + 1 < n_in ? a + 3 : a;
         for (int c = 0; c < 3; c++)
-            out[c] = a[c] * t[i].weight[0] + b[c] * t[i].weight[1];
+            out[c] = (int16_t)((a[c] * t[i].weight[0] + b[c] * t[i].weight[1]) >> ROW_SHIFT);
     }
 }
 
-static void blend_rows(const int32_t *a, const int32_t *b, const int32_t weight[2], size_t n,
-                       uint8_t *out)
+static void blend_rows(const int16_t *restrict a, const int16_t *restrict b,
+                       const int16_t weight[2], size_t n, uint8_t *restrict out)
 {
+    const int16_t wa = weight[0], wb = weight[1];
     for (size_t i = 0; i < n; i++) {
-        int32_t from_a = (weight[0] * (a[i] >> 4)) >> 16, from_b = (weight[1] * (b[i] >> 4)) >> 16;
+        int16_t from_a = (int16_t)((a[i] * wa) >> BLEND_SHIFT);
+        int16_t from_b = (int16_t)((b[i] * wb) >> BLEND_SHIFT);
         out[i] = (uint8_t)((from_a + from_b + 2) >> 2);
     }
 }
@@ -71,15 +74,15 @@ static void blend_rows(const int32_t *a, const int32_t *b, const int32_t weight[
 /* The last two scaled rows, so that one between the same two rows as the one before costs only
  * its blending. */
 struct window {
-    int32_t *row[2];
+    int16_t *row[2];
     int64_t y[2]; /* which input row each holds; -1: none */
 };
 
-static const int32_t *row_at(struct window *win, int slot, int64_t y, const struct image *src,
+static const int16_t *row_at(struct window *win, int slot, int64_t y, const struct image *src,
                              const struct tap *t, uint32_t n_out)
 {
     if (win->y[slot] != y && win->y[!slot] == y) {
-        int32_t *row = win->row[slot];
+        int16_t *row = win->row[slot];
         win->row[slot] = win->row[!slot];
         win->row[!slot] = row;
         win->y[!slot] = win->y[slot];
@@ -103,12 +106,12 @@ static void scale(const struct image *src, const struct tap *t, struct window *w
     for (uint32_t y = 0; y < out->height_px; y++) {
         int64_t first;
         float rest;
-        int32_t weight[2];
+        int16_t weight[2];
         tap_at(y, step, &first, &rest);
         set_weights(weight, rest);
         int64_t y0 = clamp_row(first, src->height_px), y1 = clamp_row(first + 1, src->height_px);
-        const int32_t *a = row_at(win, 0, y0, src, t, out->width_px);
-        const int32_t *b = y1 == y0 ? a : row_at(win, 1, y1, src, t, out->width_px);
+        const int16_t *a = row_at(win, 0, y0, src, t, out->width_px);
+        const int16_t *b = y1 == y0 ? a : row_at(win, 1, y1, src, t, out->width_px);
         blend_rows(a, b, weight, n, out->px + y * n);
     }
 }
@@ -126,7 +129,7 @@ enum err_code image_resize_linear(const struct image *src, uint32_t width_px, ui
     struct image to = { .width_px = width_px, .height_px = height_px };
     struct window win = { .y = { -1, -1 } };
     struct tap *taps = calloc(width_px, sizeof *taps);
-    int32_t *rows = calloc(width_px, 6 * sizeof *rows);
+    int16_t *rows = calloc(width_px, 6 * sizeof *rows);
     enum err_code rc = ERR_NONE;
     to.px = image_pixels(width_px, height_px);
     if (!taps || !rows || !to.px) {

@@ -16,17 +16,20 @@ static void fed_values(float out[256], const struct face_feed *feed)
 static void write_planes(const struct image *im, uint32_t side, const struct face_feed *feed,
                          float *out)
 {
+    const size_t plane = (size_t)side * side, first = feed->bgr ? 2 * plane : 0;
+    const uint8_t *px = im->px;
     float value[256];
     fed_values(value, feed);
-    for (int c = 0; c < 3; c++) {
-        const uint8_t *px = im->px + (feed->bgr ? 2 - c : c);
-        for (uint32_t y = 0; y < side; y++, out += side) {
-            const uint32_t n = y < im->height_px ? im->width_px : 0;
-            for (uint32_t x = 0; x < n; x++, px += 3)
-                out[x] = value[*px];
-            for (uint32_t x = n; x < side; x++)
-                out[x] = value[0];
+    for (uint32_t y = 0; y < side; y++, out += side) {
+        float *r = out + first, *g = out + plane, *b = out + (2 * plane - first);
+        const uint32_t n = y < im->height_px ? im->width_px : 0;
+        for (uint32_t x = 0; x < n; x++, px += 3) {
+            r[x] = value[px[0]];
+            g[x] = value[px[1]];
+            b[x] = value[px[2]];
         }
+        for (uint32_t x = n; x < side; x++)
+            r[x] = g[x] = b[x] = value[0];
     }
 }
 
