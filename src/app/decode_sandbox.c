@@ -94,7 +94,10 @@ static enum err_code deny_calls(struct err *err)
     scmp_filter_ctx f = seccomp_init(SCMP_ACT_ERRNO(EPERM)); /* sets no_new_privs as it loads */
     if (!f)
         return err_set(err, ERR_NOMEM, "seccomp filter");
-    int e = add_rules(f);
+    /* All threads: one that is left out shares the memory that a decoder can write. */
+    int e = seccomp_attr_set(f, SCMP_FLTATR_CTL_TSYNC, 1);
+    if (!e)
+        e = add_rules(f);
     if (!e)
         e = seccomp_load(f);
     seccomp_release(f);

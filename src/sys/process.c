@@ -14,8 +14,9 @@
 
 #include "sys/clock.h"
 
-/* Ignored signals and the mask survive exec: a server that ignores SIGPIPE must not pass that on.
- */
+/* Ignored signals and the mask survive exec: a server that ignores SIGPIPE must not pass that on. A
+ * group of its own, since Ctrl-C at a terminal goes to the whole group: when it ends is for us to
+ * say. */
 static int spawn(pid_t *pid, const char *path, char *const env[], int child_end)
 {
     char *argv[] = { (char *)(uintptr_t)path, NULL };
@@ -28,7 +29,8 @@ static int spawn(pid_t *pid, const char *path, char *const env[], int child_end)
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_setsigdefault(&attr, &all);
     posix_spawnattr_setsigmask(&attr, &none);
-    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK |
+                                        POSIX_SPAWN_SETPGROUP);
     int e = posix_spawn_file_actions_adddup2(&actions, child_end, STDIN_FILENO);
     if (!e)
         e = posix_spawn(pid, path, &actions, &attr, argv, env);

@@ -170,12 +170,22 @@ def test_it_is_locked_in(helper, build, samples, tmp_path):
     (tmp_path / 'file').write_bytes(samples['png'])
     assert helper(tmp_path / 'file', 'png') == 'ok'
     pid, = helper.children()
-    status = open(f'/proc/{pid}/status').read().split('\n')
-    assert 'Seccomp:\t2' in status and 'NoNewPrivs:\t1' in status
+    threads = os.listdir(f'/proc/{pid}/task')
+    assert len(threads) > 1
+    for thread in threads:
+        status = open(f'/proc/{pid}/task/{thread}/status').read().split('\n')
+        assert 'Seccomp:\t2' in status and 'NoNewPrivs:\t1' in status
     limits = open(f'/proc/{pid}/limits').read()
     sanitized = b'san_init' in (build / 'fovea-decode').read_bytes()  # which writes reports, to a file perhaps
     for name in ('Max core file size', *([] if sanitized else ['Max file size'])):
         assert limits.split(name)[1].split()[:2] == ['0', '0'], limits
+
+
+def test_an_interrupt_at_the_terminal_passes_it_by(helper, samples, tmp_path):
+    (tmp_path / 'file').write_bytes(samples['png'])
+    assert helper(tmp_path / 'file', 'png') == 'ok'
+    pid, = helper.children()
+    assert os.getpgid(pid) == pid
 
 
 def test_killed_helper_is_replaced(helper, samples, tmp_path):
