@@ -45,6 +45,10 @@ enum err_code decode_vips(struct decode_job *job, struct err *err);
 
 /* Row y, from 0 to the last, of RGB (n_bands 3) or RGBA (4), alpha as the contract says. */
 void decode_put_row(struct decode_job *job, uint32_t y, const uint8_t *from, int n_bands);
+/* For a decoder that shrinks by itself: its rows are of this size, from the picture's edge to its
+ * edge, and still to be shrunk by so much. */
+void decode_is_smaller(struct decode_job *job, uint32_t width_px, uint32_t height_px,
+                       uint32_t shrink);
 /* All rows at once, shrunk already perhaps; its full size is what decode_begin() was told. */
 void decode_put_image(struct decode_job *job, const struct image *im);
 /* For who wrote all rows to im.px: shrink them as decode_put_row() would have. */

@@ -83,11 +83,11 @@ static void write_means(struct decode_job *job, uint32_t n_rows, uint8_t *out)
 static void become_small(struct decode_job *job)
 {
     struct image *im = &job->im;
-    uint32_t n = job->shrink;
-    im->width_px = (im->full_width_px + n - 1) / n;
-    im->height_px = (im->full_height_px + n - 1) / n;
-    im->margin.right = (float)(im->width_px * n - im->full_width_px) / (float)n;
-    im->margin.bottom = (float)(im->height_px * n - im->full_height_px) / (float)n;
+    uint32_t n = job->shrink, w = im->width_px, h = im->height_px;
+    im->width_px = (w + n - 1) / n;
+    im->height_px = (h + n - 1) / n;
+    im->margin.right = (float)(im->width_px * n - w) / (float)n;
+    im->margin.bottom = (float)(im->height_px * n - h) / (float)n;
     job->shrink = 1;
 }
 
@@ -116,6 +116,14 @@ void decode_put_row(struct decode_job *job, uint32_t y, const uint8_t *from, int
         memcpy(rgb, from, n_bytes);
     if (!is_whole)
         add_row(job, y, n_bands == 4 ? rgb : from);
+}
+
+void decode_is_smaller(struct decode_job *job, uint32_t width_px, uint32_t height_px,
+                       uint32_t shrink)
+{
+    job->im.width_px = width_px;
+    job->im.height_px = height_px;
+    job->shrink = shrink;
 }
 
 void decode_put_image(struct decode_job *job, const struct image *im)

@@ -42,6 +42,20 @@ static int load(const struct decode_job *job, VipsImage **out)
 #undef LOADER
 }
 
+/* libwebp can shrink as it decodes: of 24 MP at 1/4 it then holds 15 MB instead of 185. Not all the
+ * way, for it is rougher at that than we are: the worst cosine of embeddings was 0.993, and is
+ * 0.998 with the last halving ours. */
+static enum err_code load_small_webp(struct decode_job *job, VipsImage **im, struct err *err)
+{
+    g_clear_object(im);
+    if (vips_webpload_buffer((void *)(uintptr_t)job->bytes, job->n, im, "access",
+                             VIPS_ACCESS_SEQUENTIAL, "fail_on", VIPS_FAIL_ON_TRUNCATED, "scale",
+                             1.0 / (job->shrink / 2), NULL))
+        return vips_failed(ERR_INVALID, err);
+    decode_is_smaller(job, (uint32_t)(*im)->Xsize, (uint32_t)(*im)->Ysize, 2);
+    return ERR_NONE;
+}
+
 /* Pillow's cmyk2rgb: each ink's absence, darkened by black, rounded. */
 static uint8_t without_ink(unsigned ink, unsigned black)
 {
@@ -211,6 +225,8 @@ enum err_code decode_vips(struct decode_job *job, struct err *err)
         goto out;
     }
     rc = decode_begin(job, (uint64_t)loaded->Xsize, (uint64_t)loaded->Ysize, err);
+    if (rc == ERR_NONE && job->format == IMAGE_WEBP && job->shrink >= 4)
+        rc = load_small_webp(job, &loaded, err);
     if (rc != ERR_NONE)
         goto out;
     im = loaded;

@@ -79,7 +79,7 @@ struct image_decode_opts {
 /* Tensors of 224 px from such an image against those of the whole, 80 files at 1/2 to 1/8, all
  * residues of 8 and chroma layouts: worst cosine of photos and pages 0.9928 at 1, 0.9992 at 1.5,
  * 0.9998 at 2, 0.99995 at 3; of dithered and half-toned pictures 0.9988 at 2. Embeddings of photos
- * and pages by EfficientNet-Lite0: 0.9985 at 1.5, 0.9992 at 2 (noise of two levels: 0.994); by ViTs
+ * and pages by EfficientNet-Lite0: 0.9985 at 1.5, 0.9987 at 2 (noise of one level: 0.9983); by ViTs
  * of random weights 0.99995 at 2. A baseline file of 12 to 24 MP then takes 20 ms instead of 32 to
  * 46, and 8 MB instead of 42 to 77; a progressive one a tenth less time and half the memory, the
  * rest being its coefficients. */
