@@ -89,8 +89,7 @@ const struct config_setting config_settings[] = {
     { "MACHINE_LEARNING_PRELOAD__OCR__RECOGNITION", NULL, "models to load at the start",
       .kind = CONFIG_TEXT, AT(preload[5]) },
     { "MACHINE_LEARNING_MAX_BATCH_SIZE__FACIAL_RECOGNITION", "0",
-      "faces in one run of the network, 0: all of a picture", NUMBER(0, 4096),
-      AT(max_batch_faces) },
+      "faces in one run of the network, 0: 4", NUMBER(0, 4096), AT(max_batch_faces) },
     { "MACHINE_LEARNING_MAX_BATCH_SIZE__OCR", "0", "text lines in one run of the network, 0: 6",
       NUMBER(0, 4096), AT(max_batch_ocr) },
 
