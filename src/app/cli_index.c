@@ -55,17 +55,6 @@ static void on_failure(const char *path, const char *why, void *ctx)
         (void)buf_append(&v->failures, why, strlen(why) + 1, NULL);
 }
 
-/* The reason may begin with the path already, as errors of sys/file.h do. */
-static void print_failure(const char *path, const char *why)
-{
-    size_t n = strlen(path);
-    if (!strncmp(why, path, n) && why[n] == ':')
-        why += n + 1 + (why[n + 1] == ' ');
-    printf("  ");
-    out_path(stdout, path);
-    printf(": %s\n", why);
-}
-
 static void print_failures(const struct view *v)
 {
     const char *at = v->failures.data, *end = at ? at + v->failures.len : at;
@@ -73,7 +62,9 @@ static void print_failures(const struct view *v)
         const char *why = at + strlen(at) + 1;
         if (why >= end)
             break;
-        print_failure(at, why);
+        printf("  ");
+        out_failure(stdout, at, why);
+        printf("\n");
         at = why + strlen(why) + 1;
     }
     if (v->n_failures > FAILURES_SHOWN)

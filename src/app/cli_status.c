@@ -33,10 +33,13 @@ static enum err_code print_root(const struct store_root *r, void *ctx, struct er
     when(seen, r->seen_ns);
     printf("  ");
     out_path(stdout, r->path);
-    if (r->offline)
-        printf("  offline (%s), last seen %s\n", r->offline, seen);
-    else
+    if (r->offline) {
+        printf("  offline (");
+        out_path(stdout, r->offline);
+        printf("), last seen %s\n", seen);
+    } else {
         printf("  indexed %s\n", seen);
+    }
     return ERR_NONE;
 }
 
@@ -45,8 +48,10 @@ static enum err_code print_space(const struct store_space *sp, int64_t n, void *
 {
     (void)ctx;
     (void)err;
-    printf("  %s: %lld vectors of %u dimensions, %lld of them in the sidecar\n", sp->model,
-           (long long)n, sp->dim, (long long)(sp->has_sidecar ? sp->sidecar_rows : 0));
+    printf("  ");
+    out_path(stdout, sp->model);
+    printf(": %lld vectors of %u dimensions, %lld of them in the sidecar\n", (long long)n, sp->dim,
+           (long long)(sp->has_sidecar ? sp->sidecar_rows : 0));
     return ERR_NONE;
 }
 
@@ -54,10 +59,8 @@ static enum err_code print_failed(const struct store_file *f, void *ctx, struct 
 {
     (void)ctx;
     (void)err;
-    size_t n = strlen(f->path);
-    bool named = !strncmp(f->error, f->path, n) && f->error[n] == ':';
-    out_path(stdout, f->path);
-    printf(": %s%s\n", named ? f->error + n + 2 : f->error, f->retry ? " (tried on each run)" : "");
+    out_failure(stdout, f->path, f->error);
+    printf("%s\n", f->retry ? " (tried on each run)" : "");
     return ERR_NONE;
 }
 

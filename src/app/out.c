@@ -27,6 +27,16 @@ void out_path(FILE *f, const char *path)
     }
 }
 
+void out_failure(FILE *f, const char *path, const char *why)
+{
+    size_t n = strlen(path);
+    if (!strncmp(why, path, n) && why[n] == ':')
+        why += n + 1 + (why[n + 1] == ' ');
+    out_path(f, path);
+    fputs(": ", f);
+    out_path(f, why);
+}
+
 const char *out_plural(uint64_t n)
 {
     return n == 1 ? "" : "s";

@@ -6,9 +6,11 @@
 
 #include "library/library.h"
 
-/* The path with control characters and ill-formed UTF-8 as \n, \t, \\, \xNN; other bytes as they
- * are. */
+/* The path, or text that a database or another's file gave us, with control characters and
+ * ill-formed UTF-8 as \n, \t, \\, \xNN; other bytes as they are. */
 void out_path(FILE *f, const char *path);
+/* "path: why". The reason may begin with the path already, as errors of sys/file.h do. */
+void out_failure(FILE *f, const char *path, const char *why);
 
 /* "1 photo", "2 photos" */
 const char *out_plural(uint64_t n);

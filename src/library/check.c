@@ -18,16 +18,12 @@ struct bad_vectors {
     const struct store_space *space;
 };
 
-/* Unit length within what half precision allows: sqrt(dim) * 2^-11 is far below this. */
-#define LENGTH_TOLERANCE 0.02f
-
 static enum err_code look_at_vector(const struct store_vector *v, void *ctx, struct err *err)
 {
     struct bad_vectors *b = ctx;
     float f[INDEX_DIM_MAX];
     index_from_f16(v->v, b->space->dim, f);
-    float length = library_normalise(f, b->space->dim);
-    if (length > 1 - LENGTH_TOLERANCE && length < 1 + LENGTH_TOLERANCE)
+    if (library_is_unit(f, b->space->dim))
         return ERR_NONE;
     if (b->n == b->cap) {
         size_t cap = b->cap ? 2 * b->cap : 64;
@@ -46,6 +42,9 @@ static enum err_code drop_bad_vectors(struct store *s, const struct store_space 
 {
     struct bad_vectors bad = { .space = sp };
     int64_t n = 0;
+    if (sp->dim > INDEX_DIM_MAX)
+        return err_set(err, ERR_CORRUPT, "vectors of %s have %u dimensions, the limit is %d",
+                       sp->model, sp->dim, INDEX_DIM_MAX);
     enum err_code rc = store_vectors(s, sp, -1, look_at_vector, &bad, err);
     for (size_t i = 0; i < bad.n && rc == ERR_NONE; i++)
         rc = store_vector_drop(s, sp, bad.ids[i], err);

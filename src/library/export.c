@@ -9,7 +9,7 @@
 #include "library/portable.h"
 #include "sys/file.h"
 
-enum { FLUSH_BYTES = 1 << 20 };
+enum { FLUSH_BYTES = 1 << 20, ROOT_ID_MAX = 1 << 20 };
 
 /* A draft that is appended to through a buffer. */
 struct out_file {
@@ -98,7 +98,9 @@ static enum err_code end_line(struct out_file *o, enum err_code rc, struct err *
 static enum err_code export_root(const struct store_root *r, void *ctx, struct err *err)
 {
     struct export *e = ctx;
-    if ((uint64_t)r->id >= e->n_roots) {
+    if (r->id < 0 || r->id > ROOT_ID_MAX)
+        return err_set(err, ERR_CORRUPT, "folder %lld cannot be", (long long)r->id);
+    if ((size_t)r->id >= e->n_roots) {
         size_t n = (size_t)r->id + 16;
         char **roots = reallocarray(e->roots, n, sizeof *roots);
         if (!roots)
@@ -165,10 +167,10 @@ static enum err_code put_file(struct export *e, const struct store_file *f, stru
         rc = put_i64(b, "mtime_ns", f->mtime_ns, err);
     if (rc == ERR_NONE && f->gone_ns)
         rc = put_i64(b, "gone_ns", f->gone_ns, err);
-    if (rc != ERR_NONE || f->photo_id)
-        rc = rc == ERR_NONE ? store_photo_content(e->store, f->photo_id, content, err) : rc;
-    if (rc == ERR_NONE && f->photo_id)
-        return put_hash(b, "content", content, err);
+    if (rc == ERR_NONE && f->photo_id) {
+        rc = store_photo_content(e->store, f->photo_id, content, err);
+        return rc == ERR_NONE ? put_hash(b, "content", content, err) : rc;
+    }
     if (rc == ERR_NONE)
         rc = put_bytes(b, "error", f->error, strlen(f->error), err);
     return rc == ERR_NONE && f->retry ? buf_puts(b, ",\"retry\":true", err) : rc;

@@ -163,20 +163,20 @@ out:
     return rc;
 }
 
-/* A vector of a content that is no photo here, or that is not a direction, is left out. */
+/* A vector of a content that is no photo here, or that is not of unit length, is left out. */
 static enum err_code import_vectors(struct import *im, const struct store_space *sp,
                                     const uint8_t *at, int64_t rows, struct err *err)
 {
     enum err_code rc = ERR_NONE;
     size_t n = sp->dim * sizeof(uint16_t);
-    uint16_t half[INDEX_DIM_MAX], again[INDEX_DIM_MAX];
+    uint16_t half[INDEX_DIM_MAX];
     float v[INDEX_DIM_MAX];
     for (int64_t i = 0; i < rows && rc == ERR_NONE; i++, at += HASH_BYTES + n) {
         int64_t id = 0;
         rc = store_photo_find(im->store, at, &id, err);
         memcpy(half, at + HASH_BYTES, n);
         index_from_f16(half, sp->dim, v);
-        if (rc != ERR_NONE || !id || index_to_f16(v, sp->dim, again, NULL) != ERR_NONE)
+        if (rc != ERR_NONE || !id || !library_is_unit(v, sp->dim))
             continue;
         rc = store_vector_put(im->store, sp, id, half, err);
         im->done->n_vectors += rc == ERR_NONE;

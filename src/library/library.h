@@ -134,5 +134,7 @@ enum err_code library_embed_file(struct image_decoder *d, const struct task_clip
 
 /* To unit length; returns the length it had. A vector of zeros stays one. */
 float library_normalise(float *v, size_t dim);
+/* Is it of unit length, within what half precision allows? */
+bool library_is_unit(const float *v, size_t dim);
 
 #endif

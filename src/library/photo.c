@@ -86,12 +86,22 @@ enum err_code library_embed_file(struct image_decoder *d, const struct task_clip
     return rc;
 }
 
-float library_normalise(float *v, size_t dim)
+static double length_of(const float *v, size_t dim)
 {
     double sum = 0;
     for (size_t i = 0; i < dim; i++)
         sum += (double)v[i] * v[i];
-    double length = sqrt(sum);
+    return sqrt(sum);
+}
+
+bool library_is_unit(const float *v, size_t dim)
+{
+    return fabs(length_of(v, dim) - 1) < 0.02; /* sqrt(dim) * 2^-11 is far below; not for a NaN */
+}
+
+float library_normalise(float *v, size_t dim)
+{
+    double length = length_of(v, dim);
     for (size_t i = 0; i < dim && length > 0; i++)
         v[i] = (float)(v[i] / length);
     return (float)length;

@@ -4,6 +4,9 @@
 
 #include "library/library.h"
 
+/* Ids count up from 1; a greater one was written by somebody else, and bitmaps go by it. */
+enum { PHOTO_ID_MAX = 1 << 30 };
+
 struct photo_limits {
     uint64_t max_bytes, max_pixels;
     uint32_t target_side_px; /* what the model wants the shorter side to be */

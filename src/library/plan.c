@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "library/photo.h"
 #include "library/roots.h"
 #include "library/scan.h"
 #include "sys/clock.h"
 
-enum { REPORT_EVERY = 512, PHOTO_ID_MAX = 1 << 30 };
+enum { REPORT_EVERY = 512 };
 
 /* What the store knows of a root's files, in byte order of path. */
 struct known {

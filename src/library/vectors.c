@@ -1,8 +1,9 @@
-/* vectors.c - the sidecar: believed only when it says what the database says, written when it has
- * fallen behind. */
+/* vectors.c - all vectors of a space to search in: those of the sidecar, and from the database
+ * those that came after it. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "library/photo.h"
 #include "library/sidecar.h"
 
 static enum err_code add_to_tail(const struct store_vector *v, void *ctx, struct err *err)
@@ -39,7 +40,10 @@ static enum err_code leave_out_dead(struct library_vectors *v, struct store *s, 
     enum err_code rc = store_count(s, &c, err);
     if (rc != ERR_NONE || !c.n_photos_dead)
         return rc;
-    struct dead d = { .n_bits = (size_t)greatest_id(v) + 1 };
+    int64_t greatest = greatest_id(v);
+    if (greatest > PHOTO_ID_MAX)
+        return err_set(err, ERR_CORRUPT, "photo %lld cannot be", (long long)greatest);
+    struct dead d = { .n_bits = (size_t)greatest + 1 };
     size_t words = (d.n_bits + 63) / 64;
     d.bits = malloc(words * sizeof *d.bits);
     if (!d.bits)

@@ -411,8 +411,7 @@ enum err_code work_run(const struct library_index_options *o, struct store *s,
     if (rc != ERR_NONE)
         return rc;
     const struct task_clip_visual *v = sh.bundle->clip_visual;
-    if (!space->id)
-        rc = add_space(&sh, (uint32_t)task_clip_visual_dim(v), err);
+    rc = add_space(&sh, (uint32_t)task_clip_visual_dim(v), err);
     sh.limits = photo_limits(o->max_bytes, o->max_pixels, task_clip_visual_side_px(v));
     workers = calloc(n_threads, sizeof *workers);
     if (!workers && rc == ERR_NONE)

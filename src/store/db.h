@@ -34,6 +34,9 @@ enum err_code store_step(struct store *s, sqlite3_stmt *st, bool *row, const cha
  * NULL. Adding the NUL takes memory, so it can be ERR_NOMEM. */
 enum err_code store_text(struct store *s, sqlite3_stmt *st, int column, const char **out,
                          struct err *err);
+/* As store_text(), of what cannot be NULL unless somebody else wrote it: ERR_CORRUPT then. */
+enum err_code store_text_needed(struct store *s, sqlite3_stmt *st, int column, const char **out,
+                                struct err *err);
 enum err_code store_exec(struct store *s, const char *sql, const char *what, struct err *err);
 
 /* schema.c: bring the database up to what this program knows. */

@@ -48,7 +48,7 @@ enum err_code store_roots(struct store *s, store_root_fn fn, void *ctx, struct e
     while ((rc = store_step(s, st, &row, "cannot read the folders", err)) == ERR_NONE && row) {
         struct store_root r = { .id = sqlite3_column_int64(st, 0),
                                 .seen_ns = sqlite3_column_int64(st, 1) };
-        rc = store_text(s, st, 2, &r.path, err);
+        rc = store_text_needed(s, st, 2, &r.path, err);
         if (rc == ERR_NONE)
             rc = store_text(s, st, 3, &r.offline, err);
         if (rc == ERR_NONE)
@@ -73,10 +73,11 @@ static enum err_code each_file(struct store *s, sqlite3_stmt *st, store_file_fn 
                                 .photo_id = sqlite3_column_int64(st, 4),
                                 .retry = sqlite3_column_int(st, 5),
                                 .gone_ns = sqlite3_column_int64(st, 6) };
-        rc = store_text(s, st, 7, &f.path, err);
+        rc = store_text_needed(s, st, 7, &f.path, err);
         f.path_len = (size_t)sqlite3_column_bytes(st, 7);
         if (rc == ERR_NONE)
-            rc = store_text(s, st, 8, &f.error, err);
+            rc = f.photo_id ? store_text(s, st, 8, &f.error, err)
+                            : store_text_needed(s, st, 8, &f.error, err);
         if (rc == ERR_NONE)
             rc = fn(&f, ctx, err);
         if (rc != ERR_NONE)

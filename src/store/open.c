@@ -77,6 +77,15 @@ enum err_code store_text(struct store *s, sqlite3_stmt *st, int column, const ch
     return none || *out ? ERR_NONE : err_set(err, ERR_NOMEM, "%s: out of memory", s->path);
 }
 
+enum err_code store_text_needed(struct store *s, sqlite3_stmt *st, int column, const char **out,
+                                struct err *err)
+{
+    enum err_code rc = store_text(s, st, column, out, err);
+    return rc != ERR_NONE || *out ? rc
+                                  : err_set(err, ERR_CORRUPT, "%s: %s is missing in a row", s->path,
+                                            sqlite3_column_name(st, column));
+}
+
 enum err_code store_exec(struct store *s, const char *sql, const char *what, struct err *err)
 {
     return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? ERR_NONE

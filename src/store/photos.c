@@ -36,7 +36,7 @@ static enum err_code take_photo(struct store *s, sqlite3_stmt *st, struct store_
                                .longitude = sqlite3_column_double(st, 8) };
     if (content && sqlite3_column_bytes(st, 1) == HASH_BYTES)
         memcpy(p->content, content, HASH_BYTES);
-    enum err_code rc = store_text(s, st, 3, &p->format, err);
+    enum err_code rc = store_text_needed(s, st, 3, &p->format, err);
     return rc == ERR_NONE ? store_text(s, st, 9, &p->camera, err) : rc;
 }
 

@@ -91,6 +91,41 @@ def test_check_of_a_damaged_database_changes_nothing(filled):
     assert db.read_bytes() == broken
 
 
+# What somebody else's hand can write into a database, and the commands that must say that it cannot be.
+EDITED = {
+    'UPDATE space SET dim = 100000; UPDATE vector SET v = zeroblob(200000)': ('search', 'index', 'check'),
+    'UPDATE space SET dim = 12; UPDATE vector SET v = zeroblob(24)': ('search', 'index'),
+    'UPDATE root SET id = -1; UPDATE file SET root_id = -1': ('export',),
+    'UPDATE root SET id = 1 << 40; UPDATE file SET root_id = 1 << 40': ('export',),
+    'UPDATE file SET photo_id = NULL, error = NULL': ('index', 'export'),
+    'UPDATE photo SET id = id + (1 << 61); UPDATE file SET photo_id = photo_id + (1 << 61);'
+    'UPDATE vector SET photo_id = photo_id + (1 << 61)': ('index',),
+}
+
+
+@pytest.mark.parametrize('edit', EDITED)
+def test_an_edited_database(filled, pictures, tmp_path, edit):
+    with sqlite3.connect(filled.folder / 'library.db') as db:
+        db.executescript(f'PRAGMA ignore_check_constraints = ON; PRAGMA foreign_keys = OFF; {edit}')
+    pictures('new.jpg', 9)
+    for command in ('search', 'status', 'export', 'index', 'check', 'doctor'):
+        args = {'search': ('red',), 'export': (tmp_path / 'out',)}.get(command, ())
+        result = filled(command, *args)
+        if command in EDITED[edit]:
+            assert result.status == 1 and result.out == '' and result.err.count('\n') == 1, (command, result)
+        else:
+            assert result.status in (0, 1) and 'Sanitizer' not in result.err, (command, result)
+
+
+def test_what_the_database_says_cannot_break_a_line(filled):
+    with sqlite3.connect(filled.folder / 'library.db') as db:
+        db.execute("UPDATE file SET error = char(27) || '[2J' || char(10) WHERE error IS NOT NULL")
+        db.execute("UPDATE space SET model = char(27) || '[2J'")
+        db.execute("UPDATE root SET offline = char(27) || '[2J'")
+    for command in (('status',), ('status', '--failed'), ('index',)):
+        assert '\x1b' not in filled(*command).out
+
+
 def test_no_command_makes_a_library_by_looking(library):
     for command in (('check',), ('vacuum',), ('export', library.folder.parent / 'out')):
         assert library(*command).status == 1 and not library.folder.exists()
@@ -145,6 +180,18 @@ def test_an_export_is_not_written_over(filled, tmp_path):
     (tmp_path / 'out/library.jsonl').write_text('mine')
     result = filled('export', tmp_path / 'out')
     assert result.status == 1 and (tmp_path / 'out/library.jsonl').read_text() == 'mine'
+
+
+def test_a_vector_of_another_length_is_left_out(filled, tmp_path):
+    filled('export', tmp_path / 'out')
+    vectors, = (tmp_path / 'out').glob('vectors-*')
+    data = bytearray(vectors.read_bytes())
+    data[32:32 + 48] = b'\xff\x7b' * 24  # the greatest number of half precision
+    vectors.write_bytes(data)
+    shutil.rmtree(filled.folder)
+    assert filled('import', tmp_path / 'out').status == 0
+    n = len(data) // (32 + 48)
+    assert filled('check').out == f'{n} photos, {n - 1} vectors: all is whole\n'
 
 
 HOSTILE = {
