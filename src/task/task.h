@@ -67,8 +67,8 @@ enum { TASK_FACE_POINTS = 5, TASK_FACES_MAX = 1000 };
 struct task_face {
     float x1, y1, x2, y2; /* rounded to whole pixels */
     float score;          /* 0 to 1 */
-    float points[TASK_FACE_POINTS]
-                [2]; /* x, y of the eyes, nose, corners of the mouth, left first */
+    /* x, y of the eyes, the nose and the corners of the mouth, left first */
+    float points[TASK_FACE_POINTS][2];
 };
 
 enum err_code task_face_detector_open(struct task_face_detector **out, struct infer *in,
