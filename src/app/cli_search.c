@@ -120,6 +120,8 @@ static int run_search(const struct cli_call *call)
     int64_t n;
     if (!cli_number(call, "number", 1, SEARCH_RESULTS_MAX, RESULTS_DEFAULT, &n))
         return EXIT_USAGE;
+    if (!call->n_args)
+        return cli_usage(call, "say what to look for");
     if (search_parse(&q, call->args, call->n_args, &err) != ERR_NONE)
         return cli_fail(&err);
     int rc = find(call, &q, (size_t)n);

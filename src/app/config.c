@@ -143,8 +143,7 @@ static enum err_code resolve_folder(const struct config_setting *s, const char *
     else if (home)
         *out = str_format("%s/%s/%s", home, s->home, s->fallback);
     else
-        return err_set(err, ERR_INVALID, "neither %s nor HOME is set: %s is not known", s->env,
-                       s->help);
+        return err_set(err, ERR_INVALID, "neither %s nor HOME is set: set one of them", s->env);
     return *out ? ERR_NONE : err_set(err, ERR_NOMEM, "settings");
 }
 

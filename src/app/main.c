@@ -1,8 +1,9 @@
 /* main.c - which command it is. */
-#include <signal.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/cli.h"
 #include "app/config.h"
@@ -47,18 +48,11 @@ static int run(const struct cli_command *command, int argc, char **argv)
         return cli_fail(&err);
     rc = command->run(&call);
     config_clear(&config);
-    /* A full disk behind a redirection must not pass for success. */
-    if (fflush(stdout) || ferror(stdout)) {
-        fprintf(stderr, "fovea: cannot write the output\n");
-        return rc ? rc : EXIT_FAILED;
-    }
     return rc;
 }
 
-int main(int argc, char **argv)
+static int dispatch(int argc, char **argv)
 {
-    signal(SIGPIPE, SIG_IGN); /* `fovea search x | head -1` ends by the write's error */
-    log_init(LOG_WARN, to_stderr, NULL);
     const char *name = argc > 1 ? argv[1] : "";
     if (!strcmp(name, "--version")) {
         printf("fovea " FOVEA_VERSION "\n");
@@ -75,4 +69,28 @@ int main(int argc, char **argv)
     err_set(&err, ERR_INVALID, "no command \"%.60s\"; `fovea --help` lists them", name);
     cli_fail(&err);
     return EXIT_USAGE;
+}
+
+/* Where one is closed, a file of ours would get its number, and what is printed. The filling is for
+ * reading only, so that printing fails as it would have. */
+static void fill_standard_descriptors(void)
+{
+    int fd = open("/dev/null", O_RDONLY);
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDONLY);
+    if (fd >= 0)
+        close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    fill_standard_descriptors();
+    log_init(LOG_WARN, to_stderr, NULL);
+    int rc = dispatch(argc, argv);
+    /* A full disk behind a redirection must not pass for success. */
+    if (fflush(stdout) || ferror(stdout)) {
+        fprintf(stderr, "fovea: cannot write the output\n");
+        return rc ? rc : EXIT_FAILED;
+    }
+    return rc;
 }

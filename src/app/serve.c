@@ -109,6 +109,7 @@ enum err_code serve_run(const struct config *c, const char *host, unsigned port,
 {
     struct engine e;
     sigset_t signals;
+    signal(SIGPIPE, SIG_IGN); /* nobody reads the log any more: no reason to end */
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
