@@ -362,7 +362,7 @@ def test_usage_errors(library, args, word):
 def test_queries_that_mean_nothing(library, pictures):
     pictures('1.jpg', 1)
     library('index', pictures.folder)
-    for query in (('',), ('  ',), (), ('0:red',), ('image:',), ('red', '--', '-red')):
+    for query in (('',), ('  ',), ('0:red',), ('image:',), ('red', '--', '-red')):
         result = library('search', *query)
         assert result.status == 1 and result.err.count('\n') == 1, (query, result)
 
