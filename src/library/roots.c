@@ -11,9 +11,10 @@
 
 bool roots_below(const char *path, const char *dir)
 {
-    size_t n = strlen(dir);
-    return !n ||
-           (!strncmp(path, dir, n) && (path[n] == '/' || path[n] == '\0' || dir[n - 1] == '/'));
+    const char *d = dir;
+    while (*d && *path == *d)
+        path++, d++;
+    return !*d && (d == dir || *path == '/' || *path == '\0' || d[-1] == '/');
 }
 
 static enum err_code add_root(struct roots *r, int64_t id, const char *path, size_t n,
