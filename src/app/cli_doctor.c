@@ -61,10 +61,26 @@ static void check_helper(void)
         tell(FAULT, "decode helper", "fovea-decode is not beside fovea: only JPEG can be read");
 }
 
+/* Both towers, as a run and a search load them. */
+static enum err_code load_model(const struct config *c, struct err *err)
+{
+    struct engine e;
+    struct predict_bundle *b = NULL;
+    enum err_code rc = engine_init(&e, c, 1, true, err);
+    if (rc != ERR_NONE)
+        return rc;
+    for (enum model_type t = MODEL_VISUAL; t <= MODEL_TEXTUAL && rc == ERR_NONE; t++) {
+        rc = predict_acquire(e.predict, MODEL_CLIP, t, c->model, &b, err);
+        if (rc == ERR_NONE)
+            predict_release(e.predict, b);
+    }
+    engine_clear(&e);
+    return rc;
+}
+
 struct models {
-    size_t n;
     bool chosen;
-    const char *want;
+    const struct config *config;
 };
 
 static enum err_code tell_model(const struct model_folder *f, void *ctx, struct err *err)
@@ -72,18 +88,21 @@ static enum err_code tell_model(const struct model_folder *f, void *ctx, struct 
     (void)err;
     struct models *m = ctx;
     char text[MODEL_NAME_MAX + 64];
-    m->n++;
-    bool is = f->task == MODEL_CLIP && !strcmp(f->name, m->want);
+    struct err why = { 0 };
+    bool is = f->task == MODEL_CLIP && !strcmp(f->name, m->config->model);
     m->chosen |= is;
     snprintf(text, sizeof text, "%s/%s%s", model_task_name(f->task), f->name,
              is ? " (used by default)" : "");
-    tell(GOOD, "model", text);
+    if (is && load_model(m->config, &why) != ERR_NONE)
+        tell(FAULT, "model", why.msg);
+    else
+        tell(GOOD, "model", text);
     return ERR_NONE;
 }
 
 static void check_models(const struct config *c)
 {
-    struct models m = { .want = c->model };
+    struct models m = { .config = c };
     struct err err = { 0 };
     if (model_list(c->models_dir, tell_model, &m, &err) != ERR_NONE) {
         tell(FAULT, "models", err.msg);

@@ -162,9 +162,12 @@ static enum err_code take_paths(struct search *s, const struct index_hit *hits, 
         if (hits[i].id == without)
             continue;
         struct search_result r = { .id = hits[i].id, .score = hits[i].score };
-        enum err_code rc = store_photo_path(s->store, r.id, &r.path, err);
+        struct err why = { 0 };
+        enum err_code rc = store_photo_path(s->store, r.id, &r.path, &why);
+        if (rc == ERR_NOT_FOUND) /* purged since the search was opened */
+            continue;
         if (rc != ERR_NONE)
-            return rc;
+            return err_set(err, rc, "%s", why.msg);
         out->items[out->n++] = r;
     }
     return ERR_NONE;

@@ -389,3 +389,10 @@ def test_output_to_a_full_disk_is_an_error(library, pictures, build, environment
     with open('/dev/full', 'w') as full:
         done = subprocess.run([build / 'fovea', 'status'], env=env, stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1 and b'cannot write' in done.stderr
+
+
+def test_doctor_finds_a_model_that_does_not_load(library, models):
+    assert library('doctor').status == 0
+    (models / 'clip/fake/textual/tokenizer.json').write_text('{}')
+    result = library('doctor')
+    assert result.status == 1 and 'FAULT  model' in result.out and 'tokenizer.json' in result.out

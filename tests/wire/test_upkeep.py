@@ -117,6 +117,14 @@ def test_an_edited_database(filled, pictures, tmp_path, edit):
             assert result.status in (0, 1) and 'Sanitizer' not in result.err, (command, result)
 
 
+def test_a_photo_that_is_purged_during_a_search_is_left_out(filled):
+    before = json.loads(filled('search', '--json', 'red').out)['results']
+    with sqlite3.connect(filled.folder / 'library.db') as db:  # as a search finds it that was opened before
+        db.execute('DROP TRIGGER file_delete')
+        db.execute('DELETE FROM file WHERE photo_id = ?', (before[1]['id'],))
+    assert json.loads(filled('search', '--json', 'red').out)['results'] == before[:1] + before[2:]
+
+
 def test_what_the_database_says_cannot_break_a_line(filled):
     with sqlite3.connect(filled.folder / 'library.db') as db:
         db.execute("UPDATE file SET error = char(27) || '[2J' || char(10) WHERE error IS NOT NULL")
