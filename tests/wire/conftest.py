@@ -1,9 +1,12 @@
 """A model that needs no weights and pictures that need no files: what the tests of the library run on."""
+import http.client
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
+import time
 
 import pytest
 
@@ -114,6 +117,79 @@ def as_nobody(build, environment, models, tmp_path):
     if run('--version').returncode:
         pytest.skip('nobody cannot run the binary here')
     return run
+
+
+class Server:
+    """fovea serve on a free port of 127.0.0.1."""
+
+    def __init__(self, binary, environment, *args):
+        self.process = subprocess.Popen([binary, 'serve', '--host', '127.0.0.1', '--port', '0', *args],
+                                        env=environment, stderr=subprocess.PIPE, text=True)
+        self.log = []
+        while not self.log or 'listening on' not in self.log[-1]:
+            line = self.process.stderr.readline()
+            assert line, f'did not start: {self.log}'
+            self.log.append(line)
+        self.port = int(self.log[-1].rsplit(maxsplit=1)[-1])
+
+    @staticmethod
+    def form(boundary='XX', **fields):
+        """(body, content type); text values are fields, bytes are files."""
+        body = b''
+        for name, value in fields.items():
+            filename = '; filename="a.jpg"' if isinstance(value, bytes) else ''
+            body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'.encode()
+            body += (value if isinstance(value, bytes) else value.encode()) + b'\r\n'
+        return body + f'--{boundary}--\r\n'.encode(), f'multipart/form-data; boundary={boundary}'
+
+    def connect(self):
+        return http.client.HTTPConnection('127.0.0.1', self.port, timeout=60)
+
+    def ask(self, method, path, body=None, content_type=None, connection=None):
+        """(status, headers, body)"""
+        c = connection or self.connect()
+        c.request(method, path, body, {'Content-Type': content_type} if content_type else {})
+        r = c.getresponse()
+        return r.status, r.headers, r.read()
+
+    def predict(self, entries, connection=None, **fields):
+        body, content_type = self.form(entries=entries if isinstance(entries, str) else json.dumps(entries), **fields)
+        status, _, body = self.ask('POST', '/predict', body, content_type, connection)
+        return status, json.loads(body)
+
+    def stop(self, how=signal.SIGTERM):
+        """(exit status, seconds it took)"""
+        begun = time.monotonic()
+        self.process.send_signal(how)
+        _, err = self.process.communicate(timeout=60)
+        self.log += err.splitlines()
+        assert not [line for line in self.log if 'Sanitizer' in line], self.log
+        return self.process.returncode, time.monotonic() - begun
+
+
+@pytest.fixture
+def start(build, environment, models):
+    """start('--port', ..., SETTING=...) gives a running Server with the toy model."""
+    running = []
+
+    def run(*args, folder=models, **settings):
+        env = {**environment, 'MACHINE_LEARNING_CACHE_FOLDER': str(folder), **settings}
+        running.append(Server(build / 'fovea', env, *args))
+        return running[-1]
+    yield run
+    for server in running:
+        if server.process.poll() is None:
+            assert server.stop()[0] == 0
+
+
+@pytest.fixture
+def server(start):
+    return start()
+
+
+@pytest.fixture
+def photo(pictures):
+    return pictures('a.jpg', 1).read_bytes()
 
 
 class Lab:

@@ -1,6 +1,5 @@
 """The service over HTTP: statuses and bodies, forms as they come, connections that break off, the end of it."""
 import base64
-import http.client
 import json
 import pathlib
 import signal
@@ -16,79 +15,6 @@ DIM = 24  # of the toy model
 TEXT = {'clip': {'textual': {'modelName': 'fake'}}}
 IMAGE = {'clip': {'visual': {'modelName': 'fake'}}}
 MISSING = '{"detail":[{"type":"missing","loc":["body","entries"],"msg":"Field required","input":null}]}'
-
-
-class Server:
-    """fovea serve on a free port of 127.0.0.1."""
-
-    def __init__(self, binary, environment, *args):
-        self.process = subprocess.Popen([binary, 'serve', '--host', '127.0.0.1', '--port', '0', *args],
-                                        env=environment, stderr=subprocess.PIPE, text=True)
-        self.log = []
-        while not self.log or 'listening on' not in self.log[-1]:
-            line = self.process.stderr.readline()
-            assert line, f'did not start: {self.log}'
-            self.log.append(line)
-        self.port = int(self.log[-1].rsplit(maxsplit=1)[-1])
-
-    def connect(self):
-        return http.client.HTTPConnection('127.0.0.1', self.port, timeout=60)
-
-    def ask(self, method, path, body=None, content_type=None, connection=None):
-        """(status, headers, body)"""
-        c = connection or self.connect()
-        c.request(method, path, body, {'Content-Type': content_type} if content_type else {})
-        r = c.getresponse()
-        return r.status, r.headers, r.read()
-
-    def predict(self, entries, connection=None, **fields):
-        body, content_type = form(entries=entries if isinstance(entries, str) else json.dumps(entries), **fields)
-        status, _, body = self.ask('POST', '/predict', body, content_type, connection)
-        return status, json.loads(body)
-
-    def stop(self, how=signal.SIGTERM):
-        """(exit status, seconds it took)"""
-        begun = time.monotonic()
-        self.process.send_signal(how)
-        _, err = self.process.communicate(timeout=60)
-        self.log += err.splitlines()
-        assert not [line for line in self.log if 'Sanitizer' in line], self.log
-        return self.process.returncode, time.monotonic() - begun
-
-
-def form(boundary='XX', **fields):
-    """(body, content type); text values are fields, bytes are files."""
-    body = b''
-    for name, value in fields.items():
-        filename = '; filename="a.jpg"' if isinstance(value, bytes) else ''
-        body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'.encode()
-        body += (value if isinstance(value, bytes) else value.encode()) + b'\r\n'
-    return body + f'--{boundary}--\r\n'.encode(), f'multipart/form-data; boundary={boundary}'
-
-
-@pytest.fixture
-def start(build, environment, models):
-    """start('--port', ..., SETTING=...) gives a running Server with the toy model."""
-    running = []
-
-    def run(*args, folder=models, **settings):
-        env = {**environment, 'MACHINE_LEARNING_CACHE_FOLDER': str(folder), **settings}
-        running.append(Server(build / 'fovea', env, *args))
-        return running[-1]
-    yield run
-    for server in running:
-        if server.process.poll() is None:
-            assert server.stop()[0] == 0
-
-
-@pytest.fixture
-def server(start):
-    return start()
-
-
-@pytest.fixture
-def photo(pictures):
-    return pictures('a.jpg', 1).read_bytes()
 
 
 def test_root_and_ping(server):
@@ -166,7 +92,7 @@ def test_nothing_to_do(server, photo):
 
 
 def test_the_last_of_two_fields_counts(server):
-    body = form(entries='foo')[0].removesuffix(b'--XX--\r\n') + form(entries=json.dumps(TEXT), text='dog')[0]
+    body = server.form(entries='foo')[0].removesuffix(b'--XX--\r\n') + server.form(entries=json.dumps(TEXT), text='dog')[0]
     assert server.ask('POST', '/predict', body, 'multipart/form-data; boundary=XX')[0] == 200
 
 
@@ -177,13 +103,13 @@ def test_a_form_in_an_url(server):
 
 
 def test_text_that_is_not_utf8_is_latin_1(server):
-    body, kind = form(entries=json.dumps(TEXT), text='photo @')
+    body, kind = server.form(entries=json.dumps(TEXT), text='photo @')
     bad = server.ask('POST', '/predict', body.replace(b'@', b'\xe9'), kind)
     assert bad[0] == 200 and json.loads(bad[2]) == server.predict(TEXT, text='photo \xe9')[1]
 
 
 def test_a_body_in_small_pieces(server, photo):
-    body, kind = form(entries=json.dumps(IMAGE), image=b'\r\n--X' + photo)
+    body, kind = server.form(entries=json.dumps(IMAGE), image=b'\r\n--X' + photo)
     whole = server.ask('POST', '/predict', body, kind)[::2]
     c = server.connect()
     pieces = (body[i:i + 7] for i in range(0, len(body), 7))  # chunked
@@ -214,7 +140,7 @@ def test_limits(start, photo):
     assert status == 413 and 'fields' in answer['detail']
     status, answer = server.predict(json.dumps(TEXT) + ' ' * 1024, text='dog')
     assert status == 413 and 'entries' in answer['detail']
-    body, kind = form(entries=json.dumps(IMAGE), image=bytes(1 << 20))
+    body, kind = server.form(entries=json.dumps(IMAGE), image=bytes(1 << 20))
     c = server.connect()
     c.request('POST', '/predict', (body[i:i + 65536] for i in range(0, len(body), 65536)), {'Content-Type': kind})
     r = c.getresponse()
@@ -228,7 +154,7 @@ def test_limits(start, photo):
 def test_a_full_queue(start, fake_model, photo):
     fake_model('slow', delay_ms=1500)
     server = start(MACHINE_LEARNING_REQUEST_THREADS='1', FOVEA_HTTP_QUEUE='1')
-    body, kind = form(entries=json.dumps({'clip': {'visual': {'modelName': 'slow'}}}), image=photo)
+    body, kind = server.form(entries=json.dumps({'clip': {'visual': {'modelName': 'slow'}}}), image=photo)
     waiting = [server.connect() for _ in range(2)]
     for c in waiting:
         c.request('POST', '/predict', body, {'Content-Type': kind})
@@ -247,7 +173,7 @@ def test_a_full_queue(start, fake_model, photo):
 def test_what_runs_is_finished(start, fake_model, photo, how):
     fake_model('slow', delay_ms=1500)
     server = start()
-    body, kind = form(entries=json.dumps({'clip': {'visual': {'modelName': 'slow'}}}), image=photo)
+    body, kind = server.form(entries=json.dumps({'clip': {'visual': {'modelName': 'slow'}}}), image=photo)
     idle, c = server.connect(), server.connect()
     server.ask('GET', '/ping', connection=idle)
     c.request('POST', '/predict', body, {'Content-Type': kind})
@@ -259,7 +185,7 @@ def test_what_runs_is_finished(start, fake_model, photo, how):
 
 
 def test_clients_that_go(server, photo):
-    body, kind = form(entries=json.dumps(IMAGE), image=photo)
+    body, kind = server.form(entries=json.dumps(IMAGE), image=photo)
     for cut in (1, 60, len(body) // 2, len(body) - 1, len(body)):
         with socket.create_connection(('127.0.0.1', server.port)) as s:
             s.sendall(f'POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\n'
