@@ -36,7 +36,7 @@ struct part {
     uint64_t n_found;
     const uint64_t *embedded; /* bitmap by photo id: has a vector in the space */
     size_t n_embedded_bits;
-    const char *root_fault; /* why the root itself could not be read */
+    const char *fault; /* why the folder to walk could not itself be read */
 };
 
 static enum err_code room(void **items, size_t n, size_t *cap, size_t size, struct err *err)
@@ -181,8 +181,8 @@ static enum err_code on_blind(const char *path, const char *why, void *ctx, stru
     if (!at || !reason || rc != ERR_NONE)
         return rc != ERR_NONE ? rc : ERR_NOMEM;
     p->blind[p->n_blind++] = at;
-    if (!*path)
-        p->root_fault = reason;
+    if (!strcmp(path, p->below))
+        p->fault = reason;
     else
         tell_failure(p, path, why);
     return ERR_NONE;
@@ -242,16 +242,18 @@ static enum err_code scan_part(struct part *p, struct err *err)
     if (rc != ERR_NONE || !p->root->id) /* a disk without photos is no root */
         return rc;
     bool whole = !*p->below;
-    const char *fault = whole ? p->root_fault : NULL;
+    const char *fault = p->fault;
     if (!fault && n_entries == 0 && any_present(p) && whole)
         fault = "empty";
     if (fault) {
         p->report->n_offline++;
-        tell_failure(p, "",
+        tell_failure(p, p->below,
                      strcmp(fault, "empty") != 0 ? fault
                                                  : "offline: it had photos and is empty now; "
                                                    "nothing of it was removed");
-        return store_root_mark(p->store, p->root->id, fault, clock_wall_ns(), err);
+        /* Of a folder inside it that is not there, nothing follows for the root. */
+        return whole ? store_root_mark(p->store, p->root->id, fault, clock_wall_ns(), err)
+                     : ERR_NONE;
     }
     if (!(p->o->cancel && atomic_load(p->o->cancel)))
         rc = note_gone(p, err);

@@ -198,6 +198,18 @@ def test_a_missing_or_empty_folder_is_offline(library, pictures):
     assert not status(library)['roots'][0]['offline']
 
 
+def test_a_part_of_a_missing_folder_is_offline_too(library, pictures):
+    pictures('part/1.jpg', 1)
+    library('index', pictures.folder)
+    os.rename(pictures.folder, pictures.folder.with_name('away'))
+    library('index')
+    before = library('status').out
+    result = library('index', pictures.folder / 'part')
+    assert result.status == 1 and counts(result)['folders offline'] == 1 and 'removed' not in counts(result)
+    assert result.out.count(str(pictures.folder / 'part')) == 1
+    assert 'offline' in before and library('status').out == before
+
+
 def test_a_folder_that_never_was_is_an_error(library, tmp_path):
     for path, word in ((tmp_path / 'nowhere', 'No such file'), (tmp_path / 'file', 'not a folder')):
         (tmp_path / 'file').write_text('x')
