@@ -51,16 +51,14 @@ enum err_code err_prefix(struct err *err, const char *fmt, ...)
 {
     if (!err)
         return ERR_INTERNAL;
-    char was[sizeof err->msg];
-    memcpy(was, err->msg, sizeof was);
+    struct err was = *err;
+    char prefix[ERR_MSG_MAX];
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(err->msg, sizeof err->msg, fmt, ap);
+    vsnprintf(prefix, sizeof prefix, fmt, ap);
     va_end(ap);
-    if (n >= 0 && (size_t)n < sizeof err->msg)
-        snprintf(err->msg + n, sizeof err->msg - (size_t)n, ": %s", was);
-    one_line(err->msg);
-    return err->code;
+    err->code = ERR_NONE;
+    return err_set(err, was.code, "%s: %s", prefix, was.msg);
 }
 
 const char *err_code_name(enum err_code code)

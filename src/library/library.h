@@ -37,9 +37,9 @@ struct library_report {
     uint64_t n_duplicate; /* new files whose content was known: copies, moves, renames */
     uint64_t n_changed;   /* known files with other content than before */
     uint64_t n_unchanged, n_removed, n_failed;
-    uint64_t n_failed_before; /* failed in an earlier run, unchanged since, so not tried again */
-    uint64_t n_embedded;      /* photos that the network was run on */
-    uint64_t n_roots, n_offline;
+    uint64_t n_failed_before;    /* failed in an earlier run, unchanged since, so not tried again */
+    uint64_t n_embedded;         /* photos that the network was run on */
+    uint64_t n_roots, n_offline; /* offline: folders that are not there or cannot be read */
     double scan_s, work_s, sidecar_s;
     /* Busy seconds summed over the workers, so that a stage's rate can be told. */
     double read_s, decode_s, prepare_s, embed_s, write_s;

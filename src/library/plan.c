@@ -181,10 +181,12 @@ static enum err_code on_blind(const char *path, const char *why, void *ctx, stru
     if (!at || !reason || rc != ERR_NONE)
         return rc != ERR_NONE ? rc : ERR_NOMEM;
     p->blind[p->n_blind++] = at;
-    if (!strcmp(path, p->below))
+    if (!strcmp(path, p->below)) {
         p->fault = reason;
-    else
+    } else {
+        p->report->n_offline++;
         tell_failure(p, path, why);
+    }
     return ERR_NONE;
 }
 

@@ -29,6 +29,8 @@ static void the_first_error_stands(void)
     err_set(&is, ERR_IO, "/%s: cannot read", path);
     CHECK(strlen(is.msg) > 490 && strstr(is.msg, "\xac...\xe2") &&
           strstr(is.msg, "\xac: cannot read"));
+    err_prefix(&is, "%s", path);
+    CHECK(strlen(is.msg) > 490 && strstr(is.msg, "\xac: cannot read"));
 }
 
 static void every_code_has_a_name(void)

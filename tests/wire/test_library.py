@@ -241,6 +241,8 @@ def test_an_unreadable_subfolder_keeps_its_photos(as_nobody, pictures):
     assert 'removed' not in result.stdout and '3.jpg' in result.stdout
     assert '2.jpg' in as_nobody('search', 'red').stdout
     os.chmod(pictures.folder / '3.jpg', 0o644)  # the time of change of the content is as before
+    result = as_nobody('index')  # nothing but the folder
+    assert result.returncode == 1 and '1 folders offline' in result.stdout
     os.chmod(pictures.folder / 'shut', 0o755)
     assert as_nobody('index').returncode == 0 and '3.jpg' in as_nobody('search', 'red').stdout
 
