@@ -1,12 +1,17 @@
-/* request.h - one request from its first byte to its answer, and those whose connection waits.
+/* request.h - one request from its first byte to its answer; the connections, and which wait.
  *
  * A request is held by the loop (as long as the connection has it) and by the pool (from the queue
  * to the end of its handler); whoever lets go last frees it.
  *
  * While the pool has it, its connection is suspended: the loop neither reads, writes nor times it
- * out. It stands in the waiting list then, and its descriptor is watched for a hang-up. It leaves
- * the list, and its connection the suspension, exactly once: when it is answered, when the client
- * is gone, or when the server stops. */
+ * out. It leaves the suspension exactly once: when it is answered, when the client is gone, or when
+ * the server stops.
+ *
+ * All connections are watched for a hang-up, by a thread of its own. Of a suspended one the loop
+ * would not hear at all; of another not always: libmicrohttpd 0.9.75 takes a short read for the end
+ * of what is there, so where a client's last bytes and its hang-up come together it waits for an
+ * event that was already given, until the time-out. Closing our reading side makes another, as
+ * often as it takes. */
 #ifndef FOVEA_HTTP_REQUEST_H
 #define FOVEA_HTTP_REQUEST_H
 
@@ -25,12 +30,7 @@ struct http_request {
     struct http_response response;
     atomic_int n_holders;
     atomic_bool gone;
-    /* the waiting list's lock is over these */
-    struct MHD_Connection *suspended; /* NULL: not, or no longer */
-    bool answered;                    /* response is whole */
-    int fd;
-    uint64_t id;
-    struct http_request *next;
+    bool answered; /* response is whole; the peers' lock is over it */
 };
 
 void request_release(struct http_request *r);
@@ -38,28 +38,44 @@ void request_release(struct http_request *r);
 void request_refuse(struct http_request *r, unsigned status, const char *detail);
 void request_refuse_form(struct http_request *r, const struct err *e); /* form.h's errors */
 
-struct waiting {
+/* A connection. The peers' lock is over all but connection, fd and id. */
+struct peer {
+    struct MHD_Connection *connection;
+    int fd;
+    uint64_t id;
+    bool gone;                    /* the client has hung up */
+    struct http_request *waiting; /* the one for which it is suspended; NULL: it is not */
+    struct peer *next, **at;
+};
+
+struct peers {
     pthread_mutex_t lock;
     pthread_t watcher;
     int epoll_fd, stop_fd;
-    bool closed; /* nobody is let in any more */
+    bool closed; /* nothing is suspended any more */
     uint64_t last_id;
-    struct http_request *first;
-    /* The client of r, which has just left the list, is gone: called without the lock. */
+    struct peer *first;
+    /* The client of r, whose connection has just been resumed, is gone: called without the lock. */
     void (*on_hangup)(struct http_request *r);
 };
 
-enum err_code waiting_init(struct waiting *w, void (*on_hangup)(struct http_request *r),
-                           struct err *err);
-void waiting_clear(struct waiting *w);
+enum err_code peers_init(struct peers *w, void (*on_hangup)(struct http_request *r),
+                         struct err *err);
+void peers_clear(struct peers *w);
 
-/* Suspend r's connection if submit(r) takes it, on the loop's thread; false if it does not, or the
- * list is closed. The lock is held over both, so that an answer cannot come before. */
-bool waiting_enter(struct waiting *w, struct http_request *r, struct MHD_Connection *connection,
-                   bool (*submit)(struct http_request *r));
-/* r's response is whole: resume its connection, unless it has left the list already. */
-void waiting_answer(struct waiting *w, struct http_request *r);
-/* Let nobody in; resume all as if their clients were gone. */
-void waiting_close(struct waiting *w);
+/* By the loop's thread, when a connection begins and ends. NULL: out of memory; it works without
+ * being watched, but nothing can wait on it. */
+struct peer *peers_add(struct peers *w, struct MHD_Connection *connection);
+void peers_remove(struct peers *w, struct peer *p); /* NULL is fine */
+
+/* Suspend p's connection if submit(r) takes r, on the loop's thread; false if it does not, the
+ * client is gone, or all is closed. The lock is held over both, so that an answer cannot come
+ * before. */
+bool peers_wait(struct peers *w, struct peer *p, struct http_request *r,
+                bool (*submit)(struct http_request *r));
+/* r's response is whole: resume its connection, unless that has happened. */
+void peers_answer(struct peers *w, struct http_request *r);
+/* Suspend none any more; resume all as if their clients were gone. */
+void peers_close(struct peers *w);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,7 +24,7 @@ struct http_server {
     struct http_options o; /* host and unix_path are not kept */
     struct MHD_Daemon *daemon;
     struct pool *pool;
-    struct waiting waiting;
+    struct peers peers;
     struct form_budget budget;
     unsigned port;
     atomic_uint n_requests; /* of connections */
@@ -118,7 +119,7 @@ static void work(void *arg, unsigned worker)
     struct http_server *s = r->server;
     if (!atomic_load(&r->gone))
         r->route->fn(r, &r->response, s->o.ctx);
-    waiting_answer(&s->waiting, r);
+    peers_answer(&s->peers, r);
     request_release(r);
     atomic_fetch_sub(&s->n_working, 1);
 }
@@ -150,7 +151,9 @@ static enum MHD_Result dispatch(struct http_request *r, struct MHD_Connection *c
     if (r->route && form_finish(&r->form, &why) != ERR_NONE)
         request_refuse_form(r, &why);
     if (r->route && r->route->is_work) {
-        if (waiting_enter(&s->waiting, r, c, submit))
+        struct peer *p =
+            MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+        if (p && peers_wait(&s->peers, p, r, submit))
             return MHD_YES;
         request_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE,
                        atomic_load(&s->stopping) ? "the server is stopping"
@@ -224,6 +227,18 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
     atomic_fetch_sub(&s->n_requests, 1);
 }
 
+static void on_connection(void *ctx, struct MHD_Connection *c, void **state,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct http_server *s = ctx;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        *state = peers_add(&s->peers, c);
+        return;
+    }
+    peers_remove(&s->peers, *state);
+    *state = NULL;
+}
+
 static void on_log(void *ctx, const char *fmt, va_list ap)
 {
     (void)ctx;
@@ -237,9 +252,10 @@ static enum err_code start_daemon(struct http_server *s, int fd, struct err *err
     s->daemon = MHD_start_daemon(
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
         on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_BYTES, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_TIMEOUT, s->o.timeout_s, MHD_OPTION_END);
+        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
+        s->o.timeout_s, MHD_OPTION_END);
     return s->daemon ? ERR_NONE : err_set(err, ERR_IO, "the HTTP server did not start");
 }
 
@@ -262,7 +278,7 @@ enum err_code http_server_open(struct http_server **out, const struct http_optio
         rc = pool_create(&s->pool, o->n_threads, o->queue_max, err);
     }
     if (rc == ERR_NONE) {
-        rc = waiting_init(&s->waiting, on_hangup, err);
+        rc = peers_init(&s->peers, on_hangup, err);
         watching = rc == ERR_NONE;
     }
     if (rc == ERR_NONE)
@@ -272,7 +288,7 @@ enum err_code http_server_open(struct http_server **out, const struct http_optio
         return ERR_NONE;
     }
     if (watching)
-        waiting_clear(&s->waiting);
+        peers_clear(&s->peers);
     pool_destroy(s->pool);
     if (fd >= 0)
         close(fd);
@@ -294,11 +310,13 @@ bool http_server_stop(struct http_server *s, unsigned timeout_ms)
     atomic_store(&s->stopping, true);
     int fd = MHD_quiesce_daemon(s->daemon);
     if (fd >= 0)
-        close(fd);
+        shutdown(fd, SHUT_RD); /* refuses from now on; closed when the loop is no more */
     drain(&s->n_requests, deadline_ns);
-    waiting_close(&s->waiting); /* libmicrohttpd must find none suspended */
+    peers_close(&s->peers); /* libmicrohttpd must find none suspended */
     MHD_stop_daemon(s->daemon);
     s->daemon = NULL;
+    if (fd >= 0)
+        close(fd);
     return drain(&s->n_working, deadline_ns);
 }
 
@@ -307,6 +325,6 @@ void http_server_close(struct http_server *s)
     if (!s)
         return;
     pool_destroy(s->pool);
-    waiting_clear(&s->waiting);
+    peers_clear(&s->peers);
     free(s);
 }

@@ -4,21 +4,23 @@
 
 #include <pthread.h>
 
+#include "predict/memo.h"
 #include "predict/predict.h"
 
 enum slot_state { SLOT_LOADING, SLOT_READY, SLOT_FAILED };
 
-/* One model's place in the cache. Only the thread that set SLOT_LOADING touches bundle and n_bytes
- * until then. */
+/* One model's place in the cache. Only the thread that set SLOT_LOADING touches bundle, n_bytes
+ * and identity until then. */
 struct slot {
     struct predict_bundle bundle; /* first: predict_release() gets its address */
     struct slot *next;
     char name[MODEL_NAME_MAX];
     enum slot_state state;
-    size_t n_users;   /* borrowers, and those who wait for it to load */
-    int64_t used_ns;  /* when the last let go; clock_mono_ns() */
-    uint64_t n_bytes; /* of its files: about what it takes of memory */
-    struct err why;   /* SLOT_FAILED */
+    size_t n_users;          /* borrowers, and those who wait for it to load */
+    int64_t used_ns;         /* when the last let go; clock_mono_ns() */
+    uint64_t n_bytes;        /* of its files: about what it takes of memory */
+    char identity[HASH_HEX]; /* of its files when they were read; "" where that is not known */
+    struct err why;          /* SLOT_FAILED */
 };
 
 /* The thread that looks for what to unload. */
@@ -36,6 +38,7 @@ struct predict {
     pthread_cond_t changed;
     struct slot *slots;
     struct sweep sweep;
+    struct memo memo;
 };
 
 enum err_code bundle_open(struct predict_bundle *b, struct infer *in, const struct model_folder *f,
@@ -57,8 +60,8 @@ void sweep_init(struct sweep *s);
 enum err_code sweep_start(struct predict *p, struct err *err);
 void sweep_stop(struct predict *p);
 
-/* A picture by the reference contract; as image_decode(). */
-enum err_code predict_decode(struct predict *p, const uint8_t *bytes, size_t n, struct image *out,
-                             struct err *err);
+/* A picture by the reference contract, to be given back by memo_release(); as image_decode(). */
+enum err_code predict_decode(struct predict *p, const uint8_t *bytes, size_t n,
+                             struct memo_picture **out, struct err *err);
 
 #endif

@@ -10,7 +10,7 @@ struct job {
     const struct predict_entry *entry;
     const struct job_kind *kind;
     const struct predict_input *in;
-    const struct image *image; /* empty where the input is text */
+    const struct image *image; /* NULL where the input is text */
     const struct job *first;   /* of a kind that needs it: the detection, done */
     struct buf json;           /* its part of the answer */
     struct task_face *faces;   /* what a detection found, for the recognition */

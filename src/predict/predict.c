@@ -35,6 +35,7 @@ enum err_code predict_create(struct predict **out, const struct predict_options 
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->changed, NULL);
     sweep_init(&p->sweep);
+    memo_init(&p->memo);
     struct infer_options io = o->infer;
     io.cache_dir = usable_cache(o->cache_dir);
     enum err_code rc = infer_create(&p->infer, &io, err);
@@ -56,6 +57,7 @@ void predict_destroy(struct predict *p)
         return;
     sweep_stop(p);
     cache_close(p->slots);
+    memo_clear(&p->memo);
     infer_destroy(p->infer);
     pthread_cond_destroy(&p->changed);
     pthread_mutex_destroy(&p->lock);
@@ -94,10 +96,11 @@ static bool may_pass(enum err_code rc)
 
 static enum err_code load(struct predict *p, struct slot *s, const struct model_folder *f)
 {
-    char identity[HASH_HEX];
     struct err first = { 0 };
-    if (model_identity(f, s->bundle.type, identity, &s->n_bytes, NULL) != ERR_NONE)
+    if (model_identity(f, s->bundle.type, s->identity, &s->n_bytes, NULL) != ERR_NONE) {
         s->n_bytes = 0; /* opening says what is wrong */
+        s->identity[0] = '\0';
+    }
     enum err_code rc = bundle_open(&s->bundle, p->infer, f, &p->o, &first);
     if (may_pass(rc)) {
         log_write(LOG_INFO, "%s; trying once more", first.msg);
@@ -176,10 +179,22 @@ enum err_code predict_space(struct predict *p, const char *name, char out[HASH_H
     return rc == ERR_NONE ? model_space(&f, p->cache_dir, out, err) : rc;
 }
 
-enum err_code predict_decode(struct predict *p, const uint8_t *bytes, size_t n, struct image *out,
-                             struct err *err)
+enum err_code predict_decode(struct predict *p, const uint8_t *bytes, size_t n,
+                             struct memo_picture **out, struct err *err)
 {
+    uint8_t key[HASH_BYTES];
+    struct image image;
     if (!p->o.decoder)
         return err_set(err, ERR_UNSUPPORTED, "nothing here decodes pictures");
-    return image_decode(p->o.decoder, bytes, n, NULL, NULL, out, err);
+    memo_forget_pictures(&p->memo, clock_mono_ns() - MEMO_SECONDS * INT64_C(1000000000));
+    hash_bytes(bytes, n, key);
+    *out = memo_find_picture(&p->memo, key);
+    if (*out)
+        return ERR_NONE;
+    enum err_code rc = image_decode(p->o.decoder, bytes, n, NULL, NULL, &image, err);
+    if (rc != ERR_NONE)
+        return rc;
+    *out = memo_keep_picture(&p->memo, key, &image);
+    image_clear(&image);
+    return *out ? ERR_NONE : err_set(err, ERR_NOMEM, "picture");
 }

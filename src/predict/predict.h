@@ -108,9 +108,11 @@ struct predict_input {
 };
 
 /* Appends the answer, one JSON object, to json. The picture is decoded once by the reference's
- * contract; entries run side by side, after them those that need another's result. ERR_INVALID
- * (an entry that needs the other kind of input, or another entry's result; a damaged picture),
- * ERR_CANCELLED, and what predict_acquire(), image_decode() and the tasks say. Any thread. */
+ * contract, for all requests that bring the same bytes within a minute; the vector of a text that
+ * was asked for lately, of the same model files, is not computed again; entries run side by side,
+ * after them those that need another's result. ERR_INVALID (an entry that needs the other kind of
+ * input, or another entry's result; a damaged picture), ERR_CANCELLED, and what predict_acquire(),
+ * image_decode() and the tasks say. Any thread. */
 enum err_code predict_run(struct predict *p, const struct predict_entries *entries,
                           const struct predict_input *in, struct buf *json, struct err *err);
 

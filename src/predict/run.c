@@ -1,5 +1,7 @@
 /* run.c - a request's entries carried out: those that need nothing but the input side by side, then
  * those that need another's result. */
+#include <string.h>
+
 #include "predict/cache.h"
 #include "predict/job.h"
 
@@ -14,7 +16,7 @@ enum { N_KINDS = sizeof kinds / sizeof *kinds };
 struct run {
     struct predict *p;
     const struct predict_input *in;
-    struct image image; /* empty where the input is text */
+    struct memo_picture *picture; /* NULL where the input is text */
     struct job jobs[PREDICT_ENTRIES_MAX];
     size_t n;
 };
@@ -32,20 +34,60 @@ static enum err_code check_cancel(const struct predict_input *in, struct err *er
                : ERR_NONE;
 }
 
+/* What the answer to a text depends on: the model's files, the language and the words. False where
+ * the files cannot be looked at; loading will say why. */
+static bool text_key(struct predict *p, const struct job *j, char identity[HASH_HEX],
+                     uint8_t key[HASH_BYTES])
+{
+    struct model_folder f;
+    uint64_t n_bytes;
+    const struct predict_entry *e = j->entry;
+    if (model_find(p->models_dir, e->task, e->model, &f, NULL) != ERR_NONE ||
+        model_identity(&f, e->type, identity, &n_bytes, NULL) != ERR_NONE)
+        return false;
+    const char *language = e->language ? e->language : "";
+    struct hash h;
+    hash_init(&h);
+    hash_update(&h, identity, HASH_HEX);
+    hash_update(&h, f.dir, strlen(f.dir) + 1);
+    hash_update(&h, language, strlen(language) + 1);
+    hash_update(&h, j->in->text, j->in->n_text);
+    hash_final(&h, key);
+    return true;
+}
+
+/* identity: of the files that it was computed with. */
+static enum err_code compute(struct predict *p, struct job *j, char identity[HASH_HEX],
+                             struct err *err)
+{
+    const struct predict_entry *e = j->entry;
+    struct predict_bundle *b = NULL;
+    enum err_code rc = predict_acquire(p, e->task, e->type, e->model, &b, err);
+    if (rc == ERR_NONE)
+        rc = check_cancel(j->in, err);
+    if (rc == ERR_NONE)
+        rc = j->kind->run(j, b, err);
+    if (b)
+        memcpy(identity, ((const struct slot *)(const void *)b)->identity, HASH_HEX);
+    predict_release(p, b);
+    return rc;
+}
+
 static void *carry_out(void *arg)
 {
     struct turn *t = arg;
     struct job *j = t->job;
-    const struct predict_entry *e = j->entry;
-    struct predict_bundle *b = NULL;
+    uint8_t key[HASH_BYTES];
+    char asked[HASH_HEX], used[HASH_HEX] = "";
+    bool has_key = j->kind->of_text && text_key(t->p, j, asked, key);
+    if (has_key && memo_find_text(&t->p->memo, key, &j->json))
+        return NULL;
     j->code = check_cancel(j->in, &j->err);
     if (j->code == ERR_NONE)
-        j->code = predict_acquire(t->p, e->task, e->type, e->model, &b, &j->err);
-    if (j->code == ERR_NONE)
-        j->code = check_cancel(j->in, &j->err);
-    if (j->code == ERR_NONE)
-        j->code = j->kind->run(j, b, &j->err);
-    predict_release(t->p, b);
+        j->code = compute(t->p, j, used, &j->err);
+    /* A model that is loaded may be older than the files. */
+    if (j->code == ERR_NONE && has_key && !strcmp(asked, used))
+        memo_keep_text(&t->p->memo, key, j->json.data, j->json.len);
     return NULL;
 }
 
@@ -114,8 +156,7 @@ static enum err_code plan(struct run *run, const struct predict_entries *entries
     for (size_t i = 0; i < run->n; i++)
         run->jobs[i] = (struct job){ .entry = &entries->at[i],
                                      .kind = find_kind(&entries->at[i]),
-                                     .in = run->in,
-                                     .image = &run->image };
+                                     .in = run->in };
     enum err_code rc = ERR_NONE;
     for (size_t i = 0; i < run->n && rc == ERR_NONE; i++)
         rc = check(run, &run->jobs[i], err);
@@ -137,9 +178,9 @@ static enum err_code put_answer(struct run *run, struct buf *out, struct err *er
             rc = buf_append(out, j->json.data, j->json.len, err);
         comma = ",";
     }
-    if (rc == ERR_NONE && run->in->image)
+    if (rc == ERR_NONE && run->picture)
         rc = buf_printf(out, err, "%s\"imageHeight\":%u,\"imageWidth\":%u", comma,
-                        run->image.height_px, run->image.width_px);
+                        run->picture->image.height_px, run->picture->image.width_px);
     return rc == ERR_NONE ? buf_puts(out, "}", err) : rc;
 }
 
@@ -151,7 +192,9 @@ enum err_code predict_run(struct predict *p, const struct predict_entries *entri
     if (rc == ERR_NONE)
         rc = check_cancel(in, err);
     if (rc == ERR_NONE && in->image)
-        rc = predict_decode(p, in->image, in->n_image, &run.image, err);
+        rc = predict_decode(p, in->image, in->n_image, &run.picture, err);
+    for (size_t i = 0; i < run.n && run.picture; i++)
+        run.jobs[i].image = &run.picture->image;
     if (rc == ERR_NONE)
         rc = run_wave(&run, false, err);
     if (rc == ERR_NONE)
@@ -160,6 +203,6 @@ enum err_code predict_run(struct predict *p, const struct predict_entries *entri
         rc = put_answer(&run, json, err);
     for (size_t i = 0; i < run.n; i++)
         job_clear(&run.jobs[i]);
-    image_clear(&run.image);
+    memo_release(&p->memo, run.picture);
     return rc;
 }

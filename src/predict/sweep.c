@@ -39,6 +39,8 @@ static void *sweep(void *arg)
         struct slot *taken = cache_take_idle(p, clock_mono_ns(), all);
         pthread_mutex_unlock(&p->lock);
         cache_close(taken);
+        memo_forget_pictures(&p->memo, all ? INT64_MAX
+                                           : clock_mono_ns() - MEMO_SECONDS * INT64_C(1000000000));
         pthread_mutex_lock(&p->lock);
     }
     pthread_mutex_unlock(&p->lock);

@@ -238,12 +238,38 @@ static void a_request_is_answered(void)
     buf_clear(&out);
 }
 
+/* The second time no network runs, even when the model was unloaded; changed files count anew. */
+static void a_repeated_text_is_remembered(void)
+{
+    struct predict_entries e;
+    struct buf a = { 0 }, b = { 0 }, c = { 0 };
+    const struct predict_input in = { .text = "a red dog", .n_text = 9 };
+    put_slow("slow", "fovea-fake 1\ninput text i32 -1 -1\noutput v f32 -1 32\ndelay_ms 100\n");
+    REQUIRE(parse("{\"clip\":{\"textual\":{\"modelName\":\"slow\"}}}", &e, NULL) == ERR_NONE);
+    struct predict *first = make(&(struct predict_options){ 0 });
+    CHECK(predict_run(first, &e, &in, &a, NULL) == ERR_NONE);
+    int64_t start = clock_mono_ns();
+    CHECK(predict_run(first, &e, &in, &b, NULL) == ERR_NONE);
+    CHECK(clock_ms_since(start) < 90);
+    CHECK_STR(b.data, a.data);
+    predict_destroy(first);
+    put_slow("slow", "fovea-fake 1\nseed 9\ninput text i32 -1 -1\noutput v f32 -1 32\n");
+    struct predict *q = make(&(struct predict_options){ 0 });
+    CHECK(predict_run(q, &e, &in, &c, NULL) == ERR_NONE);
+    CHECK(strcmp(c.data, a.data) != 0);
+    predict_destroy(q);
+    predict_entries_clear(&e);
+    buf_clear(&a);
+    buf_clear(&b);
+    buf_clear(&c);
+}
+
 static const struct tap_case cases[] = {
     CASE(many_ask_one_loads),        CASE(a_failure_reaches_all_and_is_forgotten),
     CASE(what_is_not_there_is_said), CASE(towers_are_apart_and_spaces_known),
     CASE(what_is_idle_is_unloaded),  CASE(the_budget_is_for_the_latest),
     CASE(entries_are_read),          CASE(entries_of_another_shape_are_refused),
-    CASE(a_request_is_answered),
+    CASE(a_request_is_answered),     CASE(a_repeated_text_is_remembered),
 };
 
 int main(void)
