@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "image/image.h"
+#include "sys/clock.h"
 
 struct visited {
     dev_t dev;
@@ -136,8 +137,7 @@ static enum err_code entry(struct walk *w, int dir, const struct dirent *d, unsi
     struct scan_file f = { .path = w->path.data,
                            .path_len = w->path.len,
                            .size_bytes = st.st_size,
-                           .mtime_ns =
-                               (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec };
+                           .mtime_ns = clock_ns(&st.st_mtim) };
     return w->s->on_file(&f, w->s->ctx, err);
 }
 

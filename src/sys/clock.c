@@ -1,12 +1,15 @@
 #include "sys/clock.h"
 
-#include <time.h>
+int64_t clock_ns(const struct timespec *t)
+{
+    return (int64_t)((uint64_t)t->tv_sec * 1000000000 + (uint64_t)t->tv_nsec);
+}
 
 static int64_t now(clockid_t id)
 {
     struct timespec t;
     clock_gettime(id, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    return clock_ns(&t);
 }
 
 int64_t clock_mono_ns(void)

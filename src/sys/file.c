@@ -10,6 +10,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "sys/clock.h"
+
 static enum err_code sys_error(struct err *err, const char *path, const char *what)
 {
     int e = errno;
@@ -31,8 +33,7 @@ static enum err_code take_info(const struct stat *st, const char *path, struct f
     *out = (struct file_info){ .size_bytes = (uint64_t)st->st_size,
                                .dev = st->st_dev,
                                .inode = st->st_ino,
-                               .mtime_ns =
-                                   (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec };
+                               .mtime_ns = clock_ns(&st->st_mtim) };
     return ERR_NONE;
 }
 
