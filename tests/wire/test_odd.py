@@ -382,13 +382,14 @@ def test_a_sidecar_of_another_library(lab):
 
 def test_many_files_in_one_folder(lab):
     """As many different pictures as FOVEA_MANY says: one, with other bytes behind its end."""
+    n_files = N_FILES // 10 if lab.sanitized else N_FILES
     lab.library = lab.folder / 'library'
     content = lab.add('0.jpg', 1, size=(8, 8)).read_bytes()
-    for i in range(1, N_FILES):
+    for i in range(1, n_files):
         (lab.pictures / f'{i}.jpg').write_bytes(content + str(i).encode())
-    assert f'{N_FILES} added' in summary(lab.run(lab.library, 'index', '-q', lab.pictures))
+    assert f'{n_files} added' in summary(lab.run(lab.library, 'index', '-q', lab.pictures))
     start = time.monotonic()
-    assert f'0 added, {N_FILES} unchanged' in summary(lab.index(lab.library))
-    assert time.monotonic() - start < 2 + N_FILES / 10000
+    assert f'0 added, {n_files} unchanged' in summary(lab.index(lab.library))
+    assert time.monotonic() - start < 2 + n_files / 10000
     (lab.pictures / '7.jpg').unlink()
-    assert f'0 added, {N_FILES - 1} unchanged, 1 removed' in summary(lab.index(lab.library))
+    assert f'0 added, {n_files - 1} unchanged, 1 removed' in summary(lab.index(lab.library))
