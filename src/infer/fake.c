@@ -5,6 +5,7 @@
  *   input image f32 -1 3 8 8
  *   output embedding f32 -1 16
  *   delay_ms 20                        to open it, and for each run
+ *   metadata character a b             one key at most; its value is one word a line
  *
  * Each output row is a sum over that batch row of the first input: floats times, integers
  * selecting, pseudo-random weights in [-1, 1]. So the same input gives the same vector on every
@@ -25,6 +26,7 @@ enum { FILE_MAX_BYTES = 64 << 10 };
 struct fake {
     uint64_t seed;
     int64_t delay_ms;
+    char *key, *value; /* of its metadata; NULL where there is none */
 };
 
 /* SplitMix64's finaliser: every bit of the result depends on every bit of x. */
@@ -64,6 +66,19 @@ static bool parse_port(char **rest, struct infer_port *p)
     return p->n_dims > 0;
 }
 
+/* "KEY WORD...". */
+static bool parse_metadata(struct fake *f, char **rest)
+{
+    const char *key = strtok_r(NULL, " ", rest);
+    if (!key || f->key)
+        return false;
+    f->key = strdup(key);
+    f->value = strdup(*rest);
+    for (char *p = f->value; p && *p; p++)
+        *p = *p == ' ' ? '\n' : *p;
+    return f->key && f->value;
+}
+
 static bool parse_line(struct infer_session *s, struct fake *f, char *line)
 {
     char *rest;
@@ -77,6 +92,8 @@ static bool parse_line(struct infer_session *s, struct fake *f, char *line)
         return s->n_outputs < INFER_PORTS_MAX && parse_port(&rest, &s->outputs[s->n_outputs++]);
     if (!strcmp(word, "delay_ms"))
         return str_to_i64(strtok_r(NULL, " ", &rest), 0, 10000, &f->delay_ms);
+    if (!strcmp(word, "metadata"))
+        return parse_metadata(f, &rest);
     if (!strcmp(word, "seed") && str_to_i64(strtok_r(NULL, " ", &rest), 0, INT64_MAX, &v)) {
         f->seed = (uint64_t)v;
         return true;
@@ -119,9 +136,23 @@ out:
     return rc;
 }
 
+static enum err_code fake_metadata(const struct infer_session *s, const char *key, char **value,
+                                   struct err *err)
+{
+    const struct fake *f = s->state;
+    const bool has = f->key && !strcmp(f->key, key);
+    *value = has ? strdup(f->value) : NULL;
+    return has && !*value ? err_set(err, ERR_NOMEM, "metadata %s", key) : ERR_NONE;
+}
+
 static void fake_close(struct infer_session *s)
 {
-    free(s->state);
+    struct fake *f = s->state;
+    if (f) {
+        free(f->key);
+        free(f->value);
+    }
+    free(f);
 }
 
 static void add_element(float *row, size_t dim, uint64_t seed, const struct infer_tensor *x,
@@ -151,8 +182,9 @@ static void fill(struct infer_tensor *y, size_t n, const struct infer_tensor *x,
 
 /* Free dimensions take the size that the input has in the same place. */
 static enum err_code fake_run(struct infer_session *s, const struct infer_tensor *in,
-                              struct infer_tensor *out, size_t n_out, struct err *err)
+                              struct infer_tensor *out, size_t n_out, bool large, struct err *err)
 {
+    (void)large;
     const struct fake *f = s->state;
     size_t n_x, n;
     enum err_code rc = infer_count(&in[0], &n_x, err);
@@ -176,4 +208,4 @@ static enum err_code fake_run(struct infer_session *s, const struct infer_tensor
     return rc;
 }
 
-const struct infer_backend infer_fake_backend = { fake_open, fake_run, fake_close };
+const struct infer_backend infer_fake_backend = { fake_open, fake_run, fake_metadata, fake_close };

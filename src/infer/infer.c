@@ -180,8 +180,8 @@ static enum err_code check_input(const struct infer_port *p, const struct infer_
     return err_set(err, ERR_INVALID, "network input \"%s\" takes %s, not %s", p->name, want, got);
 }
 
-enum err_code infer_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
-                        struct infer_tensor *out, size_t n_out, struct err *err)
+static enum err_code run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
+                         struct infer_tensor *out, size_t n_out, bool large, struct err *err)
 {
     memset(out, 0, n_out * sizeof *out);
     if (n_in != s->n_inputs || n_out > s->n_outputs)
@@ -192,8 +192,27 @@ enum err_code infer_run(struct infer_session *s, const struct infer_tensor *in, 
         if (rc != ERR_NONE)
             return rc;
     }
-    enum err_code rc = s->backend->run(s, in, out, n_out, err);
+    enum err_code rc = s->backend->run(s, in, out, n_out, large, err);
     for (size_t i = 0; rc != ERR_NONE && i < n_out; i++)
         infer_tensor_clear(&out[i]);
     return rc;
+}
+
+enum err_code infer_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
+                        struct infer_tensor *out, size_t n_out, struct err *err)
+{
+    return run(s, in, n_in, out, n_out, false, err);
+}
+
+enum err_code infer_run_large(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
+                              struct infer_tensor *out, size_t n_out, struct err *err)
+{
+    return run(s, in, n_in, out, n_out, true, err);
+}
+
+enum err_code infer_metadata(const struct infer_session *s, const char *key, char **value,
+                             struct err *err)
+{
+    *value = NULL;
+    return s->backend->metadata(s, key, value, err);
 }

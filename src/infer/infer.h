@@ -76,11 +76,21 @@ size_t infer_n_outputs(const struct infer_session *s);
 const struct infer_port *infer_input(const struct infer_session *s, size_t i);
 const struct infer_port *infer_output(const struct infer_session *s, size_t i);
 
+/* What the network's file says about itself under key: *value is the caller's to free(), NULL where
+ * it says nothing. ERR_NOMEM. */
+enum err_code infer_metadata(const struct infer_session *s, const char *key, char **value,
+                             struct err *err);
+
 /* in[i] is the session's input i, all of them; out[0 .. n_out) get its first n_out outputs. Types
  * and shapes are checked against the ports first: ERR_INVALID names the port, what was got and what
  * it takes. On failure all of out is empty. */
 enum err_code infer_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
                         struct infer_tensor *out, size_t n_out, struct err *err);
+
+/* As infer_run(), and what the run took goes back to the system: for one that is much larger than
+ * the session's others, which else keeps its memory until the session is closed. */
+enum err_code infer_run_large(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
+                              struct infer_tensor *out, size_t n_out, struct err *err);
 
 size_t infer_type_bytes(enum infer_type type);
 /* Elements in t. ERR_LIMIT for a negative dimension or more than INFER_TENSOR_MAX_BYTES. */

@@ -309,13 +309,27 @@ static enum err_code wrap_input(const struct network *w, const struct infer_port
         ERR_INTERNAL, p->name, err);
 }
 
+/* For a run after which the arena gives back what it grew by; NULL in *out for any other. */
+static enum err_code run_options(const struct infer_ort *ort, bool large, OrtRunOptions **out,
+                                 struct err *err)
+{
+    *out = NULL;
+    if (!large)
+        return ERR_NONE;
+    OrtStatus *st = ort->api->CreateRunOptions(out);
+    if (!st)
+        st = ort->api->AddRunConfigEntry(*out, "memory.enable_memory_arena_shrinkage", "cpu:0");
+    return infer_ort_check(ort, st, ERR_INTERNAL, "ONNX Runtime's options", err);
+}
+
 static enum err_code ort_run(struct infer_session *s, const struct infer_tensor *in,
-                             struct infer_tensor *out, size_t n_out, struct err *err)
+                             struct infer_tensor *out, size_t n_out, bool large, struct err *err)
 {
     const struct network *w = s->state;
     const char *in_names[INFER_PORTS_MAX], *out_names[INFER_PORTS_MAX];
     OrtValue *in_values[INFER_PORTS_MAX] = { 0 }, *out_values[INFER_PORTS_MAX] = { 0 };
-    enum err_code rc = ERR_NONE;
+    OrtRunOptions *options;
+    enum err_code rc = run_options(w->ort, large, &options, err);
     for (size_t i = 0; i < s->n_inputs && rc == ERR_NONE; i++) {
         in_names[i] = s->inputs[i].name;
         rc = wrap_input(w, &s->inputs[i], &in[i], &in_values[i], err);
@@ -324,7 +338,7 @@ static enum err_code ort_run(struct infer_session *s, const struct infer_tensor 
         out_names[i] = s->outputs[i].name;
     if (rc == ERR_NONE)
         rc = infer_ort_check(w->ort,
-                             w->ort->api->Run(w->session, NULL, in_names,
+                             w->ort->api->Run(w->session, options, in_names,
                                               (const OrtValue *const *)in_values, s->n_inputs,
                                               out_names, n_out, out_values),
                              ERR_INTERNAL, "network", err);
@@ -337,7 +351,33 @@ static enum err_code ort_run(struct infer_session *s, const struct infer_tensor 
     for (size_t i = 0; i < s->n_inputs; i++)
         if (in_values[i])
             w->ort->api->ReleaseValue(in_values[i]);
+    if (options)
+        w->ort->api->ReleaseRunOptions(options);
     return rc;
 }
 
-const struct infer_backend infer_ort_backend = { ort_open, ort_run, ort_close };
+static enum err_code ort_metadata(const struct infer_session *s, const char *key, char **value,
+                                  struct err *err)
+{
+    const struct network *w = s->state;
+    const OrtApi *api = w->ort->api;
+    OrtModelMetadata *all = NULL;
+    OrtAllocator *heap;
+    char *found = NULL;
+    OrtStatus *st = api->GetAllocatorWithDefaultOptions(&heap);
+    if (!st)
+        st = api->SessionGetModelMetadata(w->session, &all);
+    if (!st)
+        st = api->ModelMetadataLookupCustomMetadataMap(all, heap, key, &found);
+    enum err_code rc = infer_ort_check(w->ort, st, ERR_INTERNAL, key, err);
+    *value = found ? strdup(found) : NULL;
+    if (found && !*value)
+        rc = err_set(err, ERR_NOMEM, "metadata %s", key);
+    if (found)
+        heap->Free(heap, found);
+    if (all)
+        api->ReleaseModelMetadata(all);
+    return rc;
+}
+
+const struct infer_backend infer_ort_backend = { ort_open, ort_run, ort_metadata, ort_close };
