@@ -132,6 +132,20 @@ enum err_code image_resize(const struct image *src, uint32_t width_px, uint32_t 
 enum err_code image_resize_linear(const struct image *src, uint32_t width_px, uint32_t height_px,
                                   struct image *out, struct err *err);
 
+/* The same of a picture that is made row by row: row_fn writes row y, [width_px, 3], of it. Rows
+ * are asked for in order, those that count for nothing not at all. */
+typedef void (*image_row_fn)(void *ctx, uint32_t y, uint8_t *row);
+enum err_code image_resize_rows(uint32_t from_width_px, uint32_t from_height_px,
+                                image_row_fn row_fn, void *ctx, uint32_t width_px,
+                                uint32_t height_px, struct image *out, struct err *err);
+
+/* n pixels of src seen in perspective, along a row (down: a column) from (x, y) on, into px [n, 3]:
+ * the point (x, y) of the result shows ((a0 x + a1 y + a2) / w, (a3 x + a4 y + a5) / w) of src,
+ * w = a6 x + a7 y + 1. Every byte as Pillow 12.3's Image.transform() with PERSPECTIVE and BICUBIC:
+ * black around src. */
+void image_perspective(const struct image *src, const double a[8], uint32_t x, uint32_t y,
+                       bool down, uint32_t n, uint8_t *px);
+
 /* src moved by the 2 x 3 matrix m, row by row, of points in src to points in the result, into px
  * [height_px, width_px, 3]: every byte as OpenCV 4.14's cv::warpAffine() with INTER_LINEAR and
  * black around src. */

@@ -78,7 +78,24 @@ struct window {
     int64_t y[2]; /* which input row each holds; -1: none */
 };
 
-static const int16_t *row_at(struct window *win, int slot, int64_t y, const struct image *src,
+/* Where the rows of the picture come from. */
+struct source {
+    uint32_t width_px, height_px;
+    image_row_fn row_fn; /* NULL: they lie at px */
+    void *ctx;
+    const uint8_t *px;
+    uint8_t *row; /* what row_fn writes to */
+};
+
+static const uint8_t *source_row(const struct source *src, int64_t y)
+{
+    if (!src->row_fn)
+        return src->px + (size_t)y * src->width_px * 3;
+    src->row_fn(src->ctx, (uint32_t)y, src->row);
+    return src->row;
+}
+
+static const int16_t *row_at(struct window *win, int slot, int64_t y, const struct source *src,
                              const struct tap *t, uint32_t n_out)
 {
     if (win->y[slot] != y && win->y[!slot] == y) {
@@ -87,7 +104,7 @@ static const int16_t *row_at(struct window *win, int slot, int64_t y, const stru
         win->row[!slot] = row;
         win->y[!slot] = win->y[slot];
     } else if (win->y[slot] != y) {
-        scale_row(src->px + (size_t)y * src->width_px * 3, src->width_px, t, n_out, win->row[slot]);
+        scale_row(source_row(src, y), src->width_px, t, n_out, win->row[slot]);
     }
     win->y[slot] = y;
     return win->row[slot];
@@ -98,7 +115,7 @@ static int64_t clamp_row(int64_t y, uint32_t n)
     return y < 0 ? 0 : y >= n ? (int64_t)n - 1 : y;
 }
 
-static void scale(const struct image *src, const struct tap *t, struct window *win,
+static void scale(const struct source *src, const struct tap *t, struct window *win,
                   struct image *out)
 {
     const double step = 1.0 / ((double)out->height_px / src->height_px);
@@ -116,8 +133,8 @@ static void scale(const struct image *src, const struct tap *t, struct window *w
     }
 }
 
-enum err_code image_resize_linear(const struct image *src, uint32_t width_px, uint32_t height_px,
-                                  struct image *out, struct err *err)
+static enum err_code resize(struct source *src, uint32_t width_px, uint32_t height_px,
+                            struct image *out, struct err *err)
 {
     *out = (struct image){ 0 };
     if (!src->width_px || !src->height_px || !width_px || !height_px)
@@ -132,7 +149,8 @@ enum err_code image_resize_linear(const struct image *src, uint32_t width_px, ui
     int16_t *rows = calloc(width_px, 6 * sizeof *rows);
     enum err_code rc = ERR_NONE;
     to.px = image_pixels(width_px, height_px);
-    if (!taps || !rows || !to.px) {
+    src->row = src->row_fn ? image_pixels(src->width_px, 1) : NULL;
+    if (!taps || !rows || !to.px || (src->row_fn && !src->row)) {
         rc = err_set(err, ERR_NOMEM, "resize to %u x %u pixels", width_px, height_px);
         goto out;
     }
@@ -145,6 +163,24 @@ enum err_code image_resize_linear(const struct image *src, uint32_t width_px, ui
 out:
     free(taps);
     free(rows);
+    free(src->row);
     free(to.px);
     return rc;
+}
+
+enum err_code image_resize_linear(const struct image *src, uint32_t width_px, uint32_t height_px,
+                                  struct image *out, struct err *err)
+{
+    struct source from = { .width_px = src->width_px, .height_px = src->height_px, .px = src->px };
+    return resize(&from, width_px, height_px, out, err);
+}
+
+enum err_code image_resize_rows(uint32_t from_width_px, uint32_t from_height_px,
+                                image_row_fn row_fn, void *ctx, uint32_t width_px,
+                                uint32_t height_px, struct image *out, struct err *err)
+{
+    struct source from = {
+        .width_px = from_width_px, .height_px = from_height_px, .row_fn = row_fn, .ctx = ctx
+    };
+    return resize(&from, width_px, height_px, out, err);
 }
