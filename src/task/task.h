@@ -1,4 +1,5 @@
-/* task.h - loaded models and their work: pictures and words in, vectors and faces out.
+/* task.h - loaded models and their work: pictures and words in; vectors, faces and lines of text
+ * out.
  *
  * An opened model holds its session and what belongs before and after it, never changes, and may be
  * used by any number of threads at once. The engine must outlive it. Vectors are the network's
@@ -12,6 +13,7 @@
 
 #include <stddef.h>
 
+#include "base/arena.h"
 #include "image/image.h"
 #include "infer/infer.h"
 #include "model/model.h"
@@ -20,6 +22,8 @@ struct task_clip_visual;
 struct task_clip_textual;
 struct task_face_detector;
 struct task_face_recognizer;
+struct task_ocr_detector;
+struct task_ocr_recognizer;
 
 enum err_code task_clip_visual_open(struct task_clip_visual **out, struct infer *in,
                                     const struct model_folder *f, struct err *err);
@@ -91,5 +95,55 @@ size_t task_face_recognizer_dim(const struct task_face_recognizer *r); /* floats
 /* faces [n] of img, by their points -> out [n, dim] f32. */
 enum err_code task_face_embed(const struct task_face_recognizer *r, const struct image *img,
                               const struct task_face *faces, size_t n, float *out, struct err *err);
+
+/* Text in pictures: networks of the PP-OCR family. The detector (DB, Liao et al. 2020) gives each
+ * place's probability of lying on a line of text, from which come boxes; the recogniser (CTC)
+ * reads a box. Answers are as those of Immich 3.1 (models/ocr), given the same pixels.
+ *
+ * Memory is bounded whatever the picture and whatever the networks find. The detector sees at most
+ * 8 Mi pixels (a larger picture is scaled to that; 4K fits), which take 20 bytes each here and
+ * about 130 in PP-OCRv5's network, its recogniser as much as lines of 4800 x 48 pixels in all,
+ * about 200 MB; both give back what a large picture took. An ordinary one, 0.8 Mi pixels seen,
+ * takes 16 MB here and 110 MB in the network. */
+enum { TASK_OCR_BOXES_MAX = 1000 };
+
+/* A line of text: top left, top right, bottom right and bottom left, in whole pixels of the image.
+ */
+struct task_ocr_box {
+    float points[4][2];
+    /* Mean probability, 0 to 1; as in the reference not this box's but that of the box which was
+     * the i-th to be found, before they were sorted. */
+    float score;
+};
+
+enum err_code task_ocr_detector_open(struct task_ocr_detector **out, struct infer *in,
+                                     const struct model_folder *f, struct err *err);
+void task_ocr_detector_close(struct task_ocr_detector *d);
+/* The lines of img (IMAGE_REFERENCE) of at least min_score, from top to bottom, at most
+ * TASK_OCR_BOXES_MAX: *boxes is the caller's to free(), NULL where there are none. The network sees
+ * img with its shorter side scaled to max_resolution pixels, unless that is shorter already; none
+ * are found where a side is less than 32. ERR_CORRUPT (the network's output has another shape than
+ * it should), ERR_NOMEM. */
+enum err_code task_ocr_detect(const struct task_ocr_detector *d, const struct image *img,
+                              unsigned max_resolution, double min_score,
+                              struct task_ocr_box **boxes, size_t *n, struct err *err);
+
+/* What a box says, in UTF-8; score is the characters' mean probability, 0 where there are none. */
+struct task_ocr_line {
+    const char *text;
+    double score;
+};
+
+/* max_batch: boxes that are scaled to one width, as the reference runs them; 0: its 6. The text
+ * depends on it a little, since the network sees the empty part of a line too. */
+enum err_code task_ocr_recognizer_open(struct task_ocr_recognizer **out, struct infer *in,
+                                       const struct model_folder *f, size_t max_batch,
+                                       struct err *err);
+void task_ocr_recognizer_close(struct task_ocr_recognizer *r);
+/* boxes [n] of img -> lines [n], in the same order; their texts live in arena. ERR_CORRUPT,
+ * ERR_LIMIT (the arena's), ERR_NOMEM. */
+enum err_code task_ocr_read(const struct task_ocr_recognizer *r, const struct image *img,
+                            const struct task_ocr_box *boxes, size_t n, struct task_ocr_line *lines,
+                            struct arena *arena, struct err *err);
 
 #endif
