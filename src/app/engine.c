@@ -38,6 +38,7 @@ enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_t
         .models_dir = c->models_dir,
         .cache_dir = c->cache_dir,
         .max_batch_faces = (size_t)c->max_batch_faces,
+        .max_batch_ocr = (size_t)c->max_batch_ocr,
         .infer = { .ort_library = c->ort_library, .n_threads = n_threads, .one_shot = one_shot }
     };
     char helper[PATH_BYTES];

@@ -11,6 +11,10 @@ enum err_code bundle_open(struct predict_bundle *b, struct infer *in, const stru
         return task_face_detector_open(&b->face_detector, in, f, err);
     if (b->task == MODEL_FACES && b->type == MODEL_RECOGNITION)
         return task_face_recognizer_open(&b->face_recognizer, in, f, o->max_batch_faces, err);
+    if (b->task == MODEL_OCR && b->type == MODEL_DETECTION)
+        return task_ocr_detector_open(&b->ocr_detector, in, f, err);
+    if (b->task == MODEL_OCR && b->type == MODEL_RECOGNITION)
+        return task_ocr_recognizer_open(&b->ocr_recognizer, in, f, o->max_batch_ocr, err);
     return err_set(err, ERR_INVALID, "task \"%s\" has no \"%s\"", model_task_name(b->task),
                    model_type_name(b->type));
 }
@@ -21,6 +25,8 @@ void bundle_close(struct predict_bundle *b)
     task_clip_textual_close(b->clip_textual);
     task_face_detector_close(b->face_detector);
     task_face_recognizer_close(b->face_recognizer);
+    task_ocr_detector_close(b->ocr_detector);
+    task_ocr_recognizer_close(b->ocr_recognizer);
 }
 
 unsigned bundle_kind(const struct predict_bundle *b)

@@ -53,7 +53,7 @@ static enum err_code read_option(const char *key, const struct json *v, unsigned
     if (!strcmp(key, "minScore") && allowed & MIN_SCORE) {
         if (!json_as_f64(v, &score) || score < 0 || score > 1)
             return bad_value(key, "a number from 0 to 1", err);
-        e->min_score = (float)score;
+        e->min_score = score;
         return ERR_NONE;
     }
     if (!strcmp(key, "maxResolution") && allowed & MAX_RESOLUTION) {
@@ -65,6 +65,14 @@ static enum err_code read_option(const char *key, const struct json *v, unsigned
     return allowed & ANY ? ERR_NONE
                          : err_set(err, ERR_INVALID, "%s %s has no option \"%.60s\"",
                                    model_task_name(e->task), model_type_name(e->type), key);
+}
+
+/* All languages share one detector: what follows the last "__" of "EN__PP-OCRv5_mobile". */
+static const char *without_language(const char *name)
+{
+    for (const char *p; (p = strstr(name, "__"));)
+        name = p + 2;
+    return name;
 }
 
 /* {modelName, options} of one kind. */
@@ -81,6 +89,8 @@ static enum err_code read_entry(const char *task, const char *type, const struct
         return err_set(err, ERR_INVALID, "nothing is known of task \"%.60s\" of type \"%.60s\"",
                        task, type);
     *e = (struct predict_entry){ .task = k->task, .type = k->type, .model = name, .min_score = -1 };
+    if (k->task == MODEL_OCR && k->type == MODEL_DETECTION)
+        e->model = without_language(name);
     if (strlen(name) != n)
         return err_set(err, ERR_INVALID, "a model's name has a NUL in it");
     enum err_code rc = ERR_NONE;

@@ -31,8 +31,8 @@ enum err_code faces_detect(struct job *j, struct predict_bundle *b, struct err *
 {
     if (j->entry->min_score < 0)
         return err_set(err, ERR_INVALID, "facial-recognition detection needs the option minScore");
-    enum err_code rc = task_face_detect(b->face_detector, j->image, j->entry->min_score, &j->faces,
-                                        &j->n_faces, err);
+    enum err_code rc = task_face_detect(b->face_detector, j->image, (float)j->entry->min_score,
+                                        &j->faces, &j->n_faces, err);
     return rc == ERR_NONE ? put_detection(&j->json, j->faces, j->n_faces, err) : rc;
 }
 

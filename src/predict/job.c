@@ -14,5 +14,6 @@ void job_clear(struct job *j)
 {
     buf_clear(&j->json);
     free(j->faces);
+    free(j->boxes);
     *j = (struct job){ 0 };
 }

@@ -15,6 +15,8 @@ struct job {
     struct buf json;           /* its part of the answer */
     struct task_face *faces;   /* what a detection found, for the recognition */
     size_t n_faces;
+    struct task_ocr_box *boxes; /* the same of text */
+    size_t n_boxes;
     enum err_code code;
     struct err err;
     pthread_t thread;
@@ -33,6 +35,8 @@ enum err_code clip_run_visual(struct job *j, struct predict_bundle *b, struct er
 enum err_code clip_run_textual(struct job *j, struct predict_bundle *b, struct err *err);
 enum err_code faces_detect(struct job *j, struct predict_bundle *b, struct err *err);
 enum err_code faces_embed(struct job *j, struct predict_bundle *b, struct err *err);
+enum err_code ocr_detect(struct job *j, struct predict_bundle *b, struct err *err);
+enum err_code ocr_read(struct job *j, struct predict_bundle *b, struct err *err);
 
 /* v [dim] as a string of JSON, which who gets it may store without reading it. */
 enum err_code job_put_vector(struct buf *out, const float *v, size_t dim, struct err *err);

@@ -38,6 +38,8 @@ struct predict_bundle {
     struct task_clip_textual *clip_textual;
     struct task_face_detector *face_detector;
     struct task_face_recognizer *face_recognizer;
+    struct task_ocr_detector *ocr_detector;
+    struct task_ocr_recognizer *ocr_recognizer;
 };
 
 /* Pairs of a task and a type: clip visual, textual, faces detection, recognition, ocr the same. */
@@ -49,6 +51,7 @@ struct predict_options {
     struct infer_options infer;    /* its cache_dir is ignored for the one above */
     struct image_decoder *decoder; /* borrowed, for predict_run(); NULL: pictures are refused */
     size_t max_batch_faces;        /* in one run of a network; 0: as many as is fast */
+    size_t max_batch_ocr;          /* lines of one width; 0: as many as the reference takes */
     unsigned ttl_s[PREDICT_N_KINDS]; /* in that order; 0: for ever */
     unsigned poll_s;                 /* between two looks for what to unload; 0: never looks */
     uint64_t budget_bytes;           /* of the loaded models' files; 0: no bound */
@@ -82,7 +85,7 @@ struct predict_entry {
     enum model_type type;
     const char *model;
     const char *language;    /* clip textual: as Immich calls it, "de", "pt-BR"; NULL: not given */
-    float min_score;         /* detection and recognition; negative: not given */
+    double min_score;        /* detection and recognition; negative: not given */
     unsigned max_resolution; /* ocr detection; 0: not given */
 };
 struct predict_entries {

@@ -10,6 +10,8 @@ static const struct job_kind kinds[] = {
     { MODEL_CLIP, MODEL_TEXTUAL, true, false, clip_run_textual },
     { MODEL_FACES, MODEL_DETECTION, false, false, faces_detect },
     { MODEL_FACES, MODEL_RECOGNITION, false, true, faces_embed },
+    { MODEL_OCR, MODEL_DETECTION, false, false, ocr_detect },
+    { MODEL_OCR, MODEL_RECOGNITION, false, true, ocr_read },
 };
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
@@ -137,8 +139,6 @@ static const struct job_kind *find_kind(const struct predict_entry *e)
 static enum err_code check(struct run *run, struct job *j, struct err *err)
 {
     const char *task = model_task_name(j->entry->task), *type = model_type_name(j->entry->type);
-    if (!j->kind)
-        return err_set(err, ERR_UNSUPPORTED, "task %s of type %s is not built in", task, type);
     if (j->kind->of_text == (run->in->image != NULL))
         return err_set(err, ERR_INVALID, "Task %s of type %s needs %s", task, type,
                        j->kind->of_text ? "text, not an image" : "an image, not text");

@@ -65,15 +65,6 @@ static struct image read_image(struct image_decoder *d, const char *path)
     return im;
 }
 
-static void put_string(struct buf *out, const char *text)
-{
-    need(buf_puts(out, "\"", &err) == ERR_NONE);
-    for (; *text; text++)
-        need(buf_printf(out, &err, *text == '"' || *text == '\\' ? "\\%c" : "%c", *text) ==
-             ERR_NONE);
-    need(buf_puts(out, "\"", &err) == ERR_NONE);
-}
-
 /* lines: NULL for none */
 static void print_boxes(const struct image *im, const struct task_ocr_box *boxes, size_t n,
                         const struct task_ocr_line *lines, double min_score)
@@ -91,7 +82,7 @@ static void print_boxes(const struct image *im, const struct task_ocr_box *boxes
         if (lines) {
             need(buf_printf(&out, &err, ", \"textScore\": %.9g, \"text\": ", lines[i].score) ==
                  ERR_NONE);
-            put_string(&out, lines[i].text);
+            need(json_put_string(&out, lines[i].text, strlen(lines[i].text), &err) == ERR_NONE);
         }
         need(buf_puts(&out, "}", &err) == ERR_NONE);
         comma = ", ";

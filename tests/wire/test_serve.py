@@ -283,6 +283,4 @@ def test_the_recorded_answers(start, shared, build):
         body = body.replace(b'@PHOTO', photo).replace(b'@HALFPHOTO', photo[:len(photo) // 2])
         answer = server.ask(case['method'], case['path'], body or None, case['request_content_type'])
         wrong += [f'{case["case"]}: {what}' for what in differences(case, *answer)]
-    if all('not built in' in what for what in wrong) and wrong:
-        pytest.skip('OCR is not built in yet')
     assert not wrong, '\n'.join(wrong)
