@@ -26,7 +26,8 @@ enum { FILE_MAX_BYTES = 64 << 10 };
 struct fake {
     uint64_t seed;
     int64_t delay_ms;
-    char *key, *value; /* of its metadata; NULL where there is none */
+    char *text;        /* the file's, cut into words */
+    char *key, *value; /* of its metadata, in text; NULL where there is none */
 };
 
 /* SplitMix64's finaliser: every bit of the result depends on every bit of x. */
@@ -69,14 +70,14 @@ static bool parse_port(char **rest, struct infer_port *p)
 /* "KEY WORD...". */
 static bool parse_metadata(struct fake *f, char **rest)
 {
-    const char *key = strtok_r(NULL, " ", rest);
+    char *key = strtok_r(NULL, " ", rest);
     if (!key || f->key)
         return false;
-    f->key = strdup(key);
-    f->value = strdup(*rest);
-    for (char *p = f->value; p && *p; p++)
+    f->key = key;
+    f->value = *rest;
+    for (char *p = f->value; *p; p++)
         *p = *p == ' ' ? '\n' : *p;
-    return f->key && f->value;
+    return true;
 }
 
 static bool parse_line(struct infer_session *s, struct fake *f, char *line)
@@ -118,22 +119,19 @@ static enum err_code fake_open(struct infer_session *s, const char *path, const 
         return rc;
     struct fake *f = calloc(1, sizeof *f);
     if (!f) {
-        rc = err_set(err, ERR_NOMEM, "%s", path);
-        goto out;
+        free(text);
+        return err_set(err, ERR_NOMEM, "%s", path);
     }
     s->state = f;
-    char *rest = (char *)text + sizeof INFER_FAKE_MAGIC - 1;
+    f->text = (char *)text;
+    char *rest = f->text + sizeof INFER_FAKE_MAGIC - 1;
     for (char *line; (line = strsep(&rest, "\n"));)
-        if (!parse_line(s, f, line)) {
-            rc = err_set(err, ERR_CORRUPT, "%s: not a fake network's line", path);
-            goto out;
-        }
+        if (!parse_line(s, f, line))
+            return err_set(err, ERR_CORRUPT, "%s: not a fake network's line", path);
     if (!s->n_inputs || !s->n_outputs)
-        rc = err_set(err, ERR_CORRUPT, "%s: no input or no output", path);
+        return err_set(err, ERR_CORRUPT, "%s: no input or no output", path);
     wait_ms(f->delay_ms);
-out:
-    free(text);
-    return rc;
+    return ERR_NONE;
 }
 
 static enum err_code fake_metadata(const struct infer_session *s, const char *key, char **value,
@@ -148,10 +146,7 @@ static enum err_code fake_metadata(const struct infer_session *s, const char *ke
 static void fake_close(struct infer_session *s)
 {
     struct fake *f = s->state;
-    if (f) {
-        free(f->key);
-        free(f->value);
-    }
+    free(f->text);
     free(f);
 }
 

@@ -17,6 +17,7 @@ enum {
     OCR_LINE_PX = 48,          /* height of what a recogniser sees */
     OCR_LINE_MIN_PX = 320,     /* its width */
     OCR_LINE_MAX_PX = 4800,    /* a longer line is squeezed */
+    OCR_RUN_PX = 3200,         /* lines in one run, side by side, unless it is one that is longer */
     OCR_BATCH_DEFAULT = 6,
     OCR_ROUND_MAX = 1024, /* points of a rectangle whose corners were rounded */
 };
@@ -74,7 +75,7 @@ size_t task_ocr_grow(const struct ocr_quad *q, struct ocr_point *out);
 /* The mean probability within a rectangle. rows: room for two numbers a row of the map. */
 double task_ocr_score(const struct ocr_map *map, const struct ocr_quad *q, int32_t *rows);
 
-/* A box's size as seen from its own side; turned: it stands, and is to be read upwards. */
+/* A box's size as seen from its own side; turned: it stands, and is read downwards. */
 struct ocr_crop {
     double perspective[8]; /* image_perspective()'s */
     uint32_t width_px, height_px;

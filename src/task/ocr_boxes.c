@@ -152,8 +152,9 @@ static int by_key(const void *a, const void *b)
 }
 
 /* By line, then from left to right, a line ending where the next box begins 10 pixels lower. As in
- * the reference, each box takes the line's number of another: of the box at that place in order of
- * height which it itself was found at. And the scores stay where they were. */
+ * the reference, which takes an index for its inverse, each box gets the line of another: of the
+ * one whose place from the top is this one's place in the list. That list begins at the bottom, so
+ * on most pages the last line comes first. And the scores stay where they were. */
 static void sort(struct task_ocr_box *boxes, size_t n, struct task_ocr_box *copy,
                  struct rank *ranks, uint32_t *line)
 {
@@ -195,9 +196,10 @@ enum err_code task_ocr_boxes(const struct ocr_map *map, uint32_t width_px, uint3
         rc = err_set(err, ERR_NOMEM, "lines of text on a map of %u x %u", map->width, map->height);
     if (rc == ERR_NONE)
         rc = task_ocr_outlines(map, note, &f, err);
-    if (rc == ERR_NONE)
+    if (rc == ERR_NONE) {
         *n = choose(&f, width_px, height_px, min_score, found);
-    sort(found, *n, copy, ranks, line);
+        sort(found, *n, copy, ranks, line);
+    }
     arena_clear(&a);
     if (*n)
         *boxes = found;

@@ -19,17 +19,18 @@ struct path {
     size_t n;
 };
 
-/* RapidOCR's unclip(): area * ratio / length. */
+/* RapidOCR's unclip(): area * ratio / length, summed as GEOS does, since an offset of exactly half
+ * a pixel is common and its last bit decides where it is rounded to. */
 static double distance(const struct ocr_quad *q)
 {
     double area = 0, length = 0;
     for (int i = 0; i < SIDES; i++) {
-        const int k = (i + 1) % SIDES;
-        const double ax = q->x[i], ay = q->y[i], bx = q->x[k], by = q->y[k];
-        area += ax * by - bx * ay;
-        length += hypot(bx - ax, by - ay);
+        const int before = (i + SIDES - 1) % SIDES, next = (i + 1) % SIDES;
+        const double dx = (double)q->x[next] - q->x[i], dy = (double)q->y[next] - q->y[i];
+        area += ((double)q->x[i] - q->x[0]) * ((double)q->y[before] - q->y[next]);
+        length += sqrt(dx * dx + dy * dy);
     }
-    return length > 0 ? fabs(area) / 2 * unclip_ratio / length : 0;
+    return length > 0 ? fabs(area / 2) * unclip_ratio / length : 0;
 }
 
 static struct arc make_arc(double distance)

@@ -131,7 +131,8 @@ static enum err_code read_some(const struct reading *to, const struct line *line
     for (size_t i = 0; i < n && rc == ERR_NONE; i++)
         rc = task_ocr_crop_feed(to->img, &lines[i].crop, width_px, to->tensor + i * len, err);
     if (rc == ERR_NONE)
-        rc = infer_run(to->r->session, &x, 1, &y, 1, err);
+        rc = n * width_px > OCR_RUN_PX ? infer_run_large(to->r->session, &x, 1, &y, 1, err)
+                                       : infer_run(to->r->session, &x, 1, &y, 1, err);
     if (rc == ERR_NONE)
         rc = spell(to, &y, lines, n, err);
     infer_tensor_clear(&y);
@@ -145,7 +146,7 @@ static enum err_code read_batch(const struct reading *to, const struct line *lin
     const double least = (double)OCR_LINE_MIN_PX / OCR_LINE_PX;
     const double ratio = fmax(least, task_ocr_crop_ratio(&lines[n - 1].crop));
     const double width = fmin(OCR_LINE_PX * ratio, OCR_LINE_MAX_PX);
-    const size_t fit = OCR_LINE_MAX_PX / (size_t)width;
+    const size_t fit = width < OCR_RUN_PX ? OCR_RUN_PX / (size_t)width : 1;
     enum err_code rc = ERR_NONE;
     for (size_t i = 0; i < n && rc == ERR_NONE; i += fit)
         rc = read_some(to, lines + i, n - i < fit ? n - i : fit, (uint32_t)width, err);

@@ -148,13 +148,10 @@ static void corners(const struct rotated *r, float x[4], float y[4])
 {
     const double angle = r->angle * M_PI / 180;
     const float b = (float)cos(angle) * 0.5f, a = (float)sin(angle) * 0.5f;
-    x[0] = r->x - a * r->height - b * r->width;
-    y[0] = r->y + b * r->height - a * r->width;
-    x[1] = r->x + a * r->height - b * r->width;
-    y[1] = r->y - b * r->height - a * r->width;
-    for (int i = 2; i < 4; i++) {
-        x[i] = 2 * r->x - x[i - 2];
-        y[i] = 2 * r->y - y[i - 2];
+    for (int i = 0; i < 4; i++) {
+        const float h = i == 0 || i == 3 ? -r->height : r->height, w = i < 2 ? -r->width : r->width;
+        x[i] = r->x + a * h + b * w;
+        y[i] = r->y - b * h + a * w;
     }
 }
 

@@ -30,18 +30,16 @@ static struct window window(const struct ocr_map *map, const struct ocr_quad *q,
                         rows,
                         rows + map->height };
     for (int32_t y = 0; y <= w.bottom - w.top; y++) {
-        w.from[y] = w.right - w.left + 1;
-        w.to[y] = -1;
+        w.from[y] = INT32_MAX;
+        w.to[y] = INT32_MIN;
     }
     return w;
 }
 
 static void touch(struct window *w, int32_t x, int32_t y)
 {
-    const int32_t last = w->right - w->left;
     if (y < 0 || y > w->bottom - w->top)
         return;
-    x = x < 0 ? 0 : x > last ? last : x;
     w->from[y] = x < w->from[y] ? x : w->from[y];
     w->to[y] = x > w->to[y] ? x : w->to[y];
 }
@@ -77,13 +75,15 @@ double task_ocr_score(const struct ocr_map *map, const struct ocr_quad *q, int32
                                     (int32_t)(q->y[i] - (float)w.top) };
     for (int i = 0; i < 4; i++)
         draw_side(&w, at[i], at[(i + 1) % 4]);
+    const int32_t last = w.right - w.left;
     double sum = 0;
     int64_t n = 0;
     for (int32_t y = 0; y <= w.bottom - w.top; y++) {
         const float *row = map->p + (size_t)(w.top + y) * map->width + w.left;
-        for (int32_t x = w.from[y]; x <= w.to[y]; x++)
+        const int32_t from = w.from[y] > 0 ? w.from[y] : 0, to = w.to[y] < last ? w.to[y] : last;
+        for (int32_t x = from; x <= to; x++)
             sum += (double)row[x];
-        n += w.to[y] >= w.from[y] ? w.to[y] - w.from[y] + 1 : 0;
+        n += to >= from ? to - from + 1 : 0;
     }
     return n ? sum / (double)n : 0;
 }

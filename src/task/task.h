@@ -119,11 +119,11 @@ struct task_ocr_box {
 enum err_code task_ocr_detector_open(struct task_ocr_detector **out, struct infer *in,
                                      const struct model_folder *f, struct err *err);
 void task_ocr_detector_close(struct task_ocr_detector *d);
-/* The lines of img (IMAGE_REFERENCE) of at least min_score, from top to bottom, at most
- * TASK_OCR_BOXES_MAX: *boxes is the caller's to free(), NULL where there are none. The network sees
- * img with its shorter side scaled to max_resolution pixels, unless that is shorter already; none
- * are found where a side is less than 32. ERR_CORRUPT (the network's output has another shape than
- * it should), ERR_NOMEM. */
+/* The lines of img (IMAGE_REFERENCE) of at least min_score, at most TASK_OCR_BOXES_MAX, in the
+ * reference's order, which is from the bottom of most pages to the top: *boxes is the caller's to
+ * free(), NULL where there are none. The network sees img with its shorter side scaled to
+ * max_resolution pixels, unless that is shorter already; none are found where a side is less
+ * than 32. ERR_CORRUPT (the network's output has another shape than it should), ERR_NOMEM. */
 enum err_code task_ocr_detect(const struct task_ocr_detector *d, const struct image *img,
                               unsigned max_resolution, double min_score,
                               struct task_ocr_box **boxes, size_t *n, struct err *err);

@@ -7,6 +7,8 @@
  *   ocr_tool feed FILE MAX_RESOLUTION         what a detector sees, f32: height, width, tensor
  *   ocr_tool crop FILE X0 Y0 ... X3 Y3        what a recogniser sees of a box, f32: width, tensor
  *   ocr_tool time MODELS NAME FILE REPEATS    least milliseconds: detect, read
+ *   ocr_tool soak MODELS NAME N FILE...        N pictures, the files in turn: resident KiB after
+ * each, a line each
  *
  * HELPER: the decode helper, "" for none. FOVEA_ORT_LIBRARY names the library. */
 #include <math.h>
@@ -183,6 +185,33 @@ static void time_it(const struct models *m, struct image_decoder *d, const char 
     image_clear(&im);
 }
 
+static long resident_kib(void)
+{
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    need(f && fscanf(f, "%*d %ld", &pages) == 1);
+    fclose(f);
+    return pages * 4;
+}
+
+static void soak(const struct models *m, struct image_decoder *d, long n, char **files, int n_files)
+{
+    for (long i = 0; i < n; i++) {
+        struct image im = read_image(d, files[i % n_files]);
+        struct arena arena = { 0 };
+        struct task_ocr_box *boxes;
+        size_t n_boxes;
+        need(task_ocr_detect(m->detector, &im, 736, 0.5, &boxes, &n_boxes, &err) == ERR_NONE);
+        struct task_ocr_line *lines = calloc(n_boxes + 1, sizeof *lines);
+        need(task_ocr_read(m->recognizer, &im, boxes, n_boxes, lines, &arena, &err) == ERR_NONE);
+        free(lines);
+        free(boxes);
+        arena_clear(&arena);
+        image_clear(&im);
+        printf("%ld\n", resident_kib());
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *op = argc > 1 ? argv[1] : "";
@@ -203,6 +232,10 @@ int main(int argc, char **argv)
     } else if (!strcmp(op, "time") && argc == 6) {
         struct models m = open_models(argv[2], argv[3]);
         time_it(&m, d, argv[4], atoi(argv[5]));
+        close_models(&m);
+    } else if (!strcmp(op, "soak") && argc > 5) {
+        struct models m = open_models(argv[2], argv[3]);
+        soak(&m, d, atol(argv[4]), argv + 5, argc - 5);
         close_models(&m);
     } else {
         fprintf(stderr, "usage: see the top of ocr_tool.c\n");
