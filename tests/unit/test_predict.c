@@ -178,7 +178,7 @@ static enum err_code parse(const char *json, struct predict_entries *out, struct
 static void entries_are_read(void)
 {
     struct predict_entries e;
-    REQUIRE(parse("{\"ocr\":{\"detection\":{\"modelName\":\"m\",\"options\":{\"minScore\":0.5,"
+    REQUIRE(parse("{\"ocr\":{\"detection\":{\"modelName\":\"EN__m\",\"options\":{\"minScore\":0.5,"
                   "\"maxResolution\":736,\"scoreMode\":1}}},\"clip\":{\"textual\":{\"modelName\":"
                   "\"n\",\"options\":{\"language\":\"de\"}}}}",
                   &e, NULL) == ERR_NONE);
