@@ -2,8 +2,22 @@
 
 #include "task/ocr.h"
 
-/* The perspective in which a w x h rectangle is seen as the box (Heckbert 1989, 2.2.3). The
- * reference solves the same equations in floats by singular values. */
+/* The reference solves for the eight coefficients and a ninth that makes their length one, rounds
+ * these to floats and divides by the ninth. What that loses moves a pixel by 1e-4 of its width at
+ * most, but Pillow truncates: half of them come out one level darker. Of 2208 lines of text 2168
+ * are read as by the reference, 2154 without this step. (On a CPU for which its linear algebra
+ * rounds otherwise the reference itself agrees with 99 of 100.) */
+static void round_off(double a[8])
+{
+    double length = 1;
+    for (int i = 0; i < 8; i++)
+        length += a[i] * a[i];
+    length = sqrt(length);
+    for (int i = 0; i < 8; i++)
+        a[i] = (float)(a[i] / length) / (float)(1 / length);
+}
+
+/* The perspective in which a w x h rectangle is seen as the box (Heckbert 1989, 2.2.3). */
 static void solve(const float p[4][2], double w, double h, double a[8])
 {
     const double x0 = p[0][0], y0 = p[0][1], x1 = p[1][0], y1 = p[1][1];
@@ -20,6 +34,7 @@ static void solve(const float p[4][2], double w, double h, double a[8])
     a[5] = y0;
     a[6] = g / w;
     a[7] = k / h;
+    round_off(a);
 }
 
 static float length(const float a[2], const float b[2])
