@@ -75,6 +75,8 @@ size_t task_ocr_grow(const struct ocr_quad *q, struct ocr_point *out);
 /* The mean probability within a rectangle. rows: room for two numbers a row of the map. */
 double task_ocr_score(const struct ocr_map *map, const struct ocr_quad *q, int32_t *rows);
 
+float task_ocr_distance(const float a[2], const float b[2]); /* of two points, as numpy's norm() */
+
 /* A box's size as seen from its own side; turned: it stands, and is read downwards. */
 struct ocr_crop {
     double perspective[8]; /* image_perspective()'s */

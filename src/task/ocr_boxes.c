@@ -99,12 +99,6 @@ static void arrange(float p[4][2])
     memcpy(p, in_order, sizeof in_order);
 }
 
-static float side(const float a[2], const float b[2])
-{
-    const float dx = a[0] - b[0], dy = a[1] - b[1];
-    return sqrtf(dx * dx + dy * dy);
-}
-
 /* false where it is too small. */
 static bool place(const struct ocr_map *map, const struct ocr_quad *q, uint32_t width_px,
                   uint32_t height_px, struct task_ocr_box *box)
@@ -118,8 +112,8 @@ static bool place(const struct ocr_map *map, const struct ocr_quad *q, uint32_t 
         box->points[i][0] = fminf(box->points[i][0], (float)width_px - 1);
         box->points[i][1] = fminf(box->points[i][1], (float)height_px - 1);
     }
-    return side(box->points[0], box->points[1]) >= BOX_SIDE_MIN &&
-           side(box->points[0], box->points[3]) >= BOX_SIDE_MIN;
+    return task_ocr_distance(box->points[0], box->points[1]) >= BOX_SIDE_MIN &&
+           task_ocr_distance(box->points[0], box->points[3]) >= BOX_SIDE_MIN;
 }
 
 static size_t choose(const struct finder *f, uint32_t width_px, uint32_t height_px,

@@ -37,7 +37,7 @@ static void solve(const float p[4][2], double w, double h, double a[8])
     round_off(a);
 }
 
-static float length(const float a[2], const float b[2])
+float task_ocr_distance(const float a[2], const float b[2])
 {
     const float dx = a[0] - b[0], dy = a[1] - b[1];
     return sqrtf(dx * dx + dy * dy);
@@ -52,8 +52,10 @@ static uint32_t longer(float a, float b)
 struct ocr_crop task_ocr_crop(const struct task_ocr_box *box)
 {
     const float(*p)[2] = box->points;
-    struct ocr_crop c = { .width_px = longer(length(p[1], p[0]), length(p[2], p[3])),
-                          .height_px = longer(length(p[0], p[3]), length(p[1], p[2])) };
+    struct ocr_crop c = {
+        .width_px = longer(task_ocr_distance(p[1], p[0]), task_ocr_distance(p[2], p[3])),
+        .height_px = longer(task_ocr_distance(p[0], p[3]), task_ocr_distance(p[1], p[2]))
+    };
     c.turned = (double)c.height_px / c.width_px >= 1.5;
     solve(p, c.width_px, c.height_px, c.perspective);
     return c;
