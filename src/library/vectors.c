@@ -11,20 +11,6 @@ static enum err_code add_to_tail(const struct store_vector *v, void *ctx, struct
     return index_memory_add(ctx, v->photo_id, v->v, err);
 }
 
-struct dead {
-    uint64_t *bits; /* all ones, less the photos that have gone */
-    size_t n_bits;
-};
-
-static enum err_code bury(int64_t id, void *ctx, struct err *err)
-{
-    (void)err;
-    struct dead *d = ctx;
-    if ((uint64_t)id < d->n_bits)
-        d->bits[id / 64] &= ~((uint64_t)1 << id % 64);
-    return ERR_NONE;
-}
-
 static int64_t greatest_id(const struct library_vectors *v)
 {
     int64_t max = 0;
@@ -34,23 +20,42 @@ static int64_t greatest_id(const struct library_vectors *v)
     return max;
 }
 
-static enum err_code leave_out_dead(struct library_vectors *v, struct store *s, struct err *err)
+struct dead {
+    const struct library_vectors *v;
+    uint64_t *bits; /* all ones, less the photos that have gone; NULL while none has */
+    size_t n_bits;
+};
+
+static enum err_code all_live(struct dead *d, struct err *err)
 {
-    struct store_counts c;
-    enum err_code rc = store_count(s, &c, err);
-    if (rc != ERR_NONE || !c.n_photos_dead)
-        return rc;
-    int64_t greatest = greatest_id(v);
+    int64_t greatest = greatest_id(d->v);
     if (greatest > PHOTO_ID_MAX)
         return err_set(err, ERR_CORRUPT, "photo %lld cannot be", (long long)greatest);
-    struct dead d = { .n_bits = (size_t)greatest + 1 };
-    size_t words = (d.n_bits + 63) / 64;
-    d.bits = malloc(words * sizeof *d.bits);
-    if (!d.bits)
-        return err_set(err, ERR_NOMEM, "bitmap of %zu photos", d.n_bits);
-    memset(d.bits, 0xff, words * sizeof *d.bits);
+    d->n_bits = (size_t)greatest + 1;
+    size_t words = (d->n_bits + 63) / 64;
+    d->bits = malloc(words * sizeof *d->bits);
+    if (!d->bits)
+        return err_set(err, ERR_NOMEM, "bitmap of %zu photos", d->n_bits);
+    memset(d->bits, 0xff, words * sizeof *d->bits);
+    return ERR_NONE;
+}
+
+static enum err_code bury(int64_t id, void *ctx, struct err *err)
+{
+    struct dead *d = ctx;
+    enum err_code rc = d->bits ? ERR_NONE : all_live(d, err);
+    if (rc == ERR_NONE && (uint64_t)id < d->n_bits)
+        d->bits[id / 64] &= ~((uint64_t)1 << id % 64);
+    return rc;
+}
+
+/* An index of its own has the photos that have gone, so a library without any is asked for none. */
+static enum err_code leave_out_dead(struct library_vectors *v, struct store *s, struct err *err)
+{
+    struct dead d = { .v = v };
+    enum err_code rc = store_photos_dead(s, bury, &d, err);
     v->filter = (struct index_filter){ .bits = d.bits, .n_bits = d.n_bits };
-    return store_photos_dead(s, bury, &d, err);
+    return rc;
 }
 
 struct models {
