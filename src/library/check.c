@@ -67,11 +67,7 @@ static enum err_code mend_database(struct store *s, struct sidecar_spaces *space
     found->n_vectors_dropped = m.n_vectors;
     for (size_t i = 0; i < spaces->n && rc == ERR_NONE; i++)
         rc = drop_bad_vectors(s, &spaces->items[i], found, err);
-    if (rc == ERR_NONE)
-        rc = store_commit(s, err);
-    if (rc != ERR_NONE)
-        store_rollback(s);
-    return rc;
+    return store_end(s, rc, err);
 }
 
 /* ---- files beside the database ---- */
@@ -167,10 +163,7 @@ enum err_code library_vacuum(const char *dir, bool purge, struct store_purged *p
         rc = store_begin(s, err);
         if (rc == ERR_NONE)
             rc = store_purge(s, purged, err);
-        if (rc == ERR_NONE)
-            rc = store_commit(s, err);
-        if (rc != ERR_NONE)
-            store_rollback(s);
+        rc = store_end(s, rc, err);
     }
     if (rc == ERR_NONE)
         rc = store_vacuum(s, err);

@@ -279,13 +279,8 @@ enum err_code library_import(const char *dir, const char *from, struct library_e
         rc = store_open(&im.store, dir, STORE_WRITE, err);
     if (rc == ERR_NONE)
         rc = store_begin(im.store, err);
-    if (rc == ERR_NONE) {
-        rc = import_lines(&im, &map, err);
-        if (rc == ERR_NONE)
-            rc = store_commit(im.store, err);
-        else
-            store_rollback(im.store);
-    }
+    if (rc == ERR_NONE)
+        rc = store_end(im.store, import_lines(&im, &map, err), err);
     if (rc == ERR_NONE)
         rc = sidecar_refresh_all(im.store, dir, err);
     store_close(im.store);

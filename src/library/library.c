@@ -21,11 +21,7 @@ static enum err_code plan_and_note(struct plan *plan, const struct library_index
     int64_t now = clock_wall_ns();
     for (size_t i = 0; i < plan->n_gone && rc == ERR_NONE; i++)
         rc = store_file_gone(s, plan->gone[i], now, err);
-    if (rc == ERR_NONE)
-        rc = store_commit(s, err);
-    if (rc != ERR_NONE)
-        store_rollback(s);
-    return rc;
+    return store_end(s, rc, err);
 }
 
 static double seconds_since(int64_t ns)

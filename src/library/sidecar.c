@@ -109,11 +109,7 @@ enum err_code sidecar_write(struct store *s, const char *dir, struct store_space
     if (rc != ERR_NONE)
         return rc;
     rc = store_sidecar_set(s, sp, sp->generation, rows, err);
-    if (rc == ERR_NONE)
-        rc = store_commit(s, err);
-    if (rc != ERR_NONE)
-        store_rollback(s);
-    return rc;
+    return store_end(s, rc, err);
 }
 
 enum err_code sidecar_refresh(struct store *s, const char *dir, struct store_space *sp,

@@ -97,10 +97,7 @@ static enum err_code commit_if_due(struct shared *sh, bool now, struct err *err)
     if (!sh->in_transaction || (!now && clock_ms_since(sh->began_ns) < COMMIT_EVERY_MS))
         return ERR_NONE;
     sh->in_transaction = false;
-    enum err_code rc = store_commit(sh->store, err);
-    if (rc != ERR_NONE)
-        store_rollback(sh->store);
-    return rc;
+    return store_end(sh->store, ERR_NONE, err);
 }
 
 static void tell_progress(struct shared *sh, bool now)

@@ -206,6 +206,15 @@ void store_rollback(struct store *s)
         sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
+enum err_code store_end(struct store *s, enum err_code rc, struct err *err)
+{
+    if (rc == ERR_NONE)
+        rc = store_commit(s, err);
+    if (rc != ERR_NONE)
+        store_rollback(s);
+    return rc;
+}
+
 enum err_code store_snapshot_begin(struct store *s, struct err *err)
 {
     return store_exec(s, "BEGIN", "cannot begin to read", err);

@@ -50,11 +50,7 @@ static enum err_code apply(struct store *s, int64_t from, struct err *err)
              store_n_schema_steps, APPLICATION_ID);
     if (rc == ERR_NONE)
         rc = store_exec(s, sql, "cannot bring the schema up", err);
-    if (rc == ERR_NONE)
-        rc = store_commit(s, err);
-    if (rc != ERR_NONE)
-        store_rollback(s);
-    return rc;
+    return store_end(s, rc, err);
 }
 
 enum err_code store_schema_check(struct store *s, bool may_write, const char *dir, struct err *err)

@@ -37,6 +37,9 @@ void store_close(struct store *s); /* rolls back what is not committed */
 enum err_code store_begin(struct store *s, struct err *err);
 enum err_code store_commit(struct store *s, struct err *err);
 void store_rollback(struct store *s);
+/* Commit when rc, of what was done since begin, is ERR_NONE; else, or when that fails, roll back.
+ * Returns rc, or what the commit said. */
+enum err_code store_end(struct store *s, enum err_code rc, struct err *err);
 /* Everything read between these two is of one moment. */
 enum err_code store_snapshot_begin(struct store *s, struct err *err);
 void store_snapshot_end(struct store *s);
