@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "base/str.h"
-#include "meta/meta.h"
 #include "sys/file.h"
 
 struct photo_limits photo_limits(uint64_t max_bytes, uint64_t max_pixels, uint32_t target_side_px)
@@ -35,28 +34,25 @@ static void note_facts(struct photo_facts *f, const struct meta *m, enum image_f
 }
 
 enum err_code photo_decode(struct image_decoder *d, const uint8_t *bytes, size_t n,
-                           const char *name, const struct photo_limits *limits,
-                           struct photo_facts *facts, struct image *out, struct err *err)
+                           const struct meta *m, const char *name,
+                           const struct photo_limits *limits, struct photo_facts *facts,
+                           struct image *out, struct err *err)
 {
-    struct meta m;
-    meta_read(bytes, n, &m);
     struct image_decode_opts o = { .contract = IMAGE_VIEW,
-                                   .orientation = m.orientation,
+                                   .orientation = m->orientation,
                                    .target_side_px = limits->target_side_px,
                                    .max_bytes = limits->max_bytes,
                                    .max_pixels = limits->max_pixels };
     enum err_code rc = image_decode(d, bytes, n, name, &o, out, err);
     if (rc == ERR_NONE && facts)
-        note_facts(facts, &m, image_sniff(bytes, n, name), n, out);
+        note_facts(facts, m, image_sniff(bytes, n, name), n, out);
     return rc;
 }
 
-uint64_t photo_decode_bytes(const uint8_t *bytes, size_t n)
+uint64_t photo_decode_bytes(const struct meta *m, size_t n)
 {
     enum { BYTES_A_PIXEL = 3, BYTES_OF_ONE_STORED = 16 };
-    struct meta m;
-    meta_read(bytes, n, &m);
-    uint64_t pixels = (uint64_t)m.width_px * m.height_px;
+    uint64_t pixels = (uint64_t)m->width_px * m->height_px;
     return pixels ? pixels * BYTES_A_PIXEL : (uint64_t)n * BYTES_OF_ONE_STORED;
 }
 
@@ -72,11 +68,14 @@ enum err_code library_embed_file(struct image_decoder *d, const struct task_clip
     enum err_code rc = file_read(path, (size_t)limits.max_bytes, &bytes, &n, NULL, err);
     if (rc != ERR_NONE)
         return rc;
-    if (contract == IMAGE_VIEW)
-        rc = photo_decode(d, bytes, n, path, &limits, NULL, &img, &why);
-    else
+    if (contract == IMAGE_VIEW) {
+        struct meta m;
+        meta_read(bytes, n, &m);
+        rc = photo_decode(d, bytes, n, &m, path, &limits, NULL, &img, &why);
+    } else {
         rc = image_decode(d, bytes, n, path, &(struct image_decode_opts){ .contract = contract },
                           &img, &why);
+    }
     if (rc != ERR_NONE)
         err_set(err, rc, "%s: %s", path, why.msg);
     else

@@ -3,6 +3,7 @@
 #define FOVEA_LIBRARY_PHOTO_H
 
 #include "library/library.h"
+#include "meta/meta.h"
 
 /* Ids count up from 1; a greater one was written by somebody else, and bitmaps go by it. */
 enum { PHOTO_ID_MAX = 1 << 30 };
@@ -18,15 +19,17 @@ struct photo_facts {
     char camera[128];
 };
 
-/* name: path, for the format of RAW files and for messages. facts->photo.content is left as it is.
- * facts may be NULL. */
+/* m: what meta_read() says of these bytes. name: path, for the format of RAW files and for
+ * messages. facts->photo.content is left as it is. facts may be NULL. */
 enum err_code photo_decode(struct image_decoder *d, const uint8_t *bytes, size_t n,
-                           const char *name, const struct photo_limits *limits,
-                           struct photo_facts *facts, struct image *out, struct err *err);
+                           const struct meta *m, const char *name,
+                           const struct photo_limits *limits, struct photo_facts *facts,
+                           struct image *out, struct err *err);
 
-/* About the memory that decoding takes, in bytes: three a pixel where the size is known, which is
- * also what the coefficients of a progressive JPEG take; else a guess from the file's size. */
-uint64_t photo_decode_bytes(const uint8_t *bytes, size_t n);
+/* About the memory that decoding a file of n bytes takes, in bytes: three a pixel where the size is
+ * known, which is also what the coefficients of a progressive JPEG take; else a guess from the
+ * file's size. */
+uint64_t photo_decode_bytes(const struct meta *m, size_t n);
 
 /* root '/' path on the heap, NULL when out of memory. */
 char *photo_path(const char *root, const char *path);

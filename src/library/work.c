@@ -293,12 +293,14 @@ static enum err_code prepare(struct worker *w, const struct job *j, const char *
                              const uint8_t *bytes, size_t n, struct slot *slot, struct err *err)
 {
     struct shared *sh = w->sh;
-    uint64_t cost = photo_decode_bytes(bytes, n);
+    struct meta m;
     struct image img = { 0 };
+    meta_read(bytes, n, &m);
+    uint64_t cost = photo_decode_bytes(&m, n);
     decode_begin(sh, cost);
     int64_t t = clock_mono_ns();
     enum err_code rc =
-        photo_decode(sh->o->decoder, bytes, n, path, &sh->limits, &slot->facts, &img, err);
+        photo_decode(sh->o->decoder, bytes, n, &m, path, &sh->limits, &slot->facts, &img, err);
     lap(&w->decode_s, &t);
     if (rc == ERR_NONE)
         rc = task_clip_visual_prepare(sh->bundle->clip_visual, &img, IMAGE_VIEW,
