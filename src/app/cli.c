@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/config.h"
 #include "base/str.h"
 
 static size_t n_options(const struct cli_command *c)
@@ -25,6 +26,18 @@ const char *cli_value(const struct cli_call *call, const char *name)
 bool cli_given(const struct cli_call *call, const char *name)
 {
     return cli_value(call, name) != NULL;
+}
+
+const char *cli_library(const struct cli_call *call)
+{
+    const char *given = cli_value(call, "library");
+    return given ? given : call->config->library_dir;
+}
+
+const char *cli_model(const struct cli_call *call)
+{
+    const char *given = cli_value(call, "model");
+    return given ? given : call->config->model;
 }
 
 bool cli_number(const struct cli_call *call, const char *name, int64_t min, int64_t max,

@@ -40,6 +40,9 @@ struct cli_command {
 /* The value of an option by its name; NULL when it was not given. */
 const char *cli_value(const struct cli_call *call, const char *name);
 bool cli_given(const struct cli_call *call, const char *name);
+/* The library's folder and the CLIP model: the option's where it was given, else the setting's. */
+const char *cli_library(const struct cli_call *call);
+const char *cli_model(const struct cli_call *call);
 /* The option's number within [min, max], `otherwise` when absent; false after telling what is
  * wrong. */
 bool cli_number(const struct cli_call *call, const char *name, int64_t min, int64_t max,

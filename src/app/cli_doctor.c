@@ -169,7 +169,6 @@ static void check_library(const char *dir, const struct config *c)
 
 static int run(const struct cli_call *call)
 {
-    const char *dir = cli_value(call, "library");
     if (call->n_args)
         return cli_usage(call, "takes no argument");
     tell(GOOD, "fovea", FOVEA_VERSION);
@@ -177,7 +176,7 @@ static int run(const struct cli_call *call)
     check_infer(call->config);
     check_helper();
     check_models(call->config);
-    check_library(dir ? dir : call->config->library_dir, call->config);
+    check_library(cli_library(call), call->config);
     return n_faults ? EXIT_FAILED : EXIT_OK;
 }
 

@@ -47,13 +47,12 @@ static enum err_code print(const struct cli_call *call, const char *model, const
 
 static int run(const struct cli_call *call)
 {
-    const char *given = cli_value(call, "model"), *text = cli_value(call, "text");
+    const char *text = cli_value(call, "text"), *model = cli_model(call);
     if (!text == !cli_value(call, "image") || call->n_args)
         return cli_usage(call, "give either --text TEXT or --image FILE");
     const char *contract = cli_value(call, "contract");
     if (contract && strcmp(contract, "view") != 0 && strcmp(contract, "reference") != 0)
         return cli_usage(call, "--contract is view or reference, not \"%.60s\"", contract);
-    const char *model = given ? given : call->config->model;
     struct err err = { 0 };
     struct engine e = { 0 };
     struct predict_bundle *b = NULL;

@@ -124,7 +124,6 @@ static void prepare_words(const struct config *c, const char *model)
 
 static int run(const struct cli_call *call)
 {
-    const char *dir = cli_value(call, "library"), *model = cli_value(call, "model");
     int64_t n_threads, mib, megapixels;
     if (!cli_number(call, "threads", 1, 1024, 0, &n_threads) ||
         !cli_number(call, "max-mib", 1, MIB_MAX, 0, &mib) ||
@@ -139,8 +138,8 @@ static int run(const struct cli_call *call)
     out_progress_init(&v.progress, stderr);
     signal(SIGINT, on_signal);
     signal(SIGTERM, on_signal);
-    struct library_index_options o = { .dir = dir ? dir : call->config->library_dir,
-                                       .model = model ? model : call->config->model,
+    struct library_index_options o = { .dir = cli_library(call),
+                                       .model = cli_model(call),
                                        .predict = e.predict,
                                        .decoder = e.decoder,
                                        .n_threads = (unsigned)n_threads,

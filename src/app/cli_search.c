@@ -88,15 +88,14 @@ static enum err_code print_all(const struct cli_call *call, const struct search 
 /* query NULL: similar to the one argument. */
 static int find(const struct cli_call *call, const struct search_query *query, size_t n)
 {
-    const char *dir = cli_value(call, "library"), *model = cli_value(call, "model");
     struct err err = { 0 };
     struct engine e = { 0 };
     struct search *s = NULL;
     struct search_results r = { 0 };
     int64_t t = clock_mono_ns();
     enum err_code rc = engine_init(&e, call->config, 1, true, &err);
-    struct search_options o = { .dir = dir ? dir : call->config->library_dir,
-                                .model = model ? model : call->config->model,
+    struct search_options o = { .dir = cli_library(call),
+                                .model = cli_model(call),
                                 .predict = e.predict,
                                 .decoder = e.decoder };
     if (rc == ERR_NONE)

@@ -167,8 +167,7 @@ static enum err_code print_json(struct store *s, const struct store_counts *c, s
 
 static int run(const struct cli_call *call)
 {
-    const char *given = cli_value(call, "library");
-    const char *dir = given ? given : call->config->library_dir;
+    const char *dir = cli_library(call);
     struct err err = { 0 };
     struct store *s = NULL;
     struct store_counts c;

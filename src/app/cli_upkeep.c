@@ -15,19 +15,13 @@ static const struct cli_option vacuum_options[] = {
     { NULL, 0, NULL, NULL },
 };
 
-static const char *folder(const struct cli_call *call)
-{
-    const char *given = cli_value(call, "library");
-    return given ? given : call->config->library_dir;
-}
-
 static int run_check(const struct cli_call *call)
 {
     struct library_checked c;
     struct err err = { 0 };
     if (call->n_args)
         return cli_usage(call, "takes no argument");
-    if (library_check(folder(call), &c, &err) != ERR_NONE)
+    if (library_check(cli_library(call), &c, &err) != ERR_NONE)
         return cli_fail(&err);
     printf("%lld photos, %lld vectors: ", (long long)c.n_photos, (long long)c.n_vectors);
     if (c.whole) {
@@ -53,7 +47,7 @@ static int run_vacuum(const struct cli_call *call)
     struct err err = { 0 };
     if (call->n_args)
         return cli_usage(call, "takes no argument");
-    if (library_vacuum(folder(call), cli_given(call, "purge"), &p, &err) != ERR_NONE)
+    if (library_vacuum(cli_library(call), cli_given(call, "purge"), &p, &err) != ERR_NONE)
         return cli_fail(&err);
     if (cli_given(call, "purge"))
         printf("forgot %lld files that had gone and %lld photos that no file holds\n",
@@ -70,7 +64,7 @@ static int transfer(const struct cli_call *call, const char *verb,
     struct err err = { 0 };
     if (call->n_args != 1)
         return cli_usage(call, "give one folder");
-    if (fn(folder(call), call->args[0], &d, &err) != ERR_NONE)
+    if (fn(cli_library(call), call->args[0], &d, &err) != ERR_NONE)
         return cli_fail(&err);
     printf("%s %llu photos, %llu files, %llu vectors\n", verb, (unsigned long long)d.n_photos,
            (unsigned long long)d.n_files, (unsigned long long)d.n_vectors);
