@@ -2,6 +2,8 @@
 
 #include <nettle/sha2.h>
 
+#include "base/str.h"
+
 _Static_assert(sizeof(struct sha256_ctx) <= sizeof(struct hash),
                "struct hash holds nettle's context");
 _Static_assert(SHA256_DIGEST_SIZE == HASH_BYTES, "SHA-256");
@@ -44,18 +46,14 @@ void hash_hex(const uint8_t digest[HASH_BYTES], char out[HASH_HEX])
     out[HASH_HEX - 1] = '\0';
 }
 
-static int digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 bool hash_from_hex(const char *hex, uint8_t out[HASH_BYTES])
 {
     size_t i = 0;
-    for (; i < HASH_BYTES && digit(hex[2 * i]) >= 0 && digit(hex[2 * i + 1]) >= 0; i++)
-        out[i] = (uint8_t)(digit(hex[2 * i]) << 4 | digit(hex[2 * i + 1]));
-    return i == HASH_BYTES && !hex[2 * i];
+    for (; i < HASH_BYTES; i++) {
+        int high = str_hex_digit(hex[2 * i]), low = high < 0 ? -1 : str_hex_digit(hex[2 * i + 1]);
+        if (low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return !hex[2 * i];
 }

@@ -33,6 +33,14 @@ bool str_to_f64(const char *s, double *out)
     return true;
 }
 
+int str_hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
 bool str_starts(const char *s, const char *prefix)
 {
     return !strncmp(s, prefix, strlen(prefix));

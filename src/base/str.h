@@ -11,6 +11,9 @@ bool str_to_i64(const char *s, int64_t min, int64_t max, int64_t *out);
 /* The whole of s is a finite decimal number in the C locale's notation ("0.5", "-3", "1e3"). */
 bool str_to_f64(const char *s, double *out);
 
+/* The value of a hexadecimal digit of either case; -1 for another character. */
+int str_hex_digit(char c);
+
 bool str_starts(const char *s, const char *prefix);
 bool str_ends(const char *s, const char *suffix);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "base/utf8.h"
 #include "http/header.h"
 
@@ -149,14 +150,6 @@ static enum err_code end_part(void *ctx, struct err *err)
     return rc == ERR_NONE && !field->is_file ? decode_text(&field->data, err) : rc;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* The ASCII bytes p[0..n) with their escapes resolved; what they spell is read as UTF-8. */
 static enum err_code unescape(struct buf *out, const char *p, size_t n, struct err *err)
 {
@@ -164,7 +157,8 @@ static enum err_code unescape(struct buf *out, const char *p, size_t n, struct e
     enum err_code rc = ERR_NONE;
     for (size_t i = 0; i < n && rc == ERR_NONE; i++) {
         char c = p[i] == '+' ? ' ' : p[i];
-        int hi = i + 2 < n ? hex_digit(p[i + 1]) : -1, lo = i + 2 < n ? hex_digit(p[i + 2]) : -1;
+        int hi = i + 2 < n ? str_hex_digit(p[i + 1]) : -1,
+            lo = i + 2 < n ? str_hex_digit(p[i + 2]) : -1;
         if (c == '%' && hi >= 0 && lo >= 0) {
             c = (char)(hi << 4 | lo);
             i += 2;
