@@ -7,6 +7,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/err.h"
+#include "tap.h"
+
 static int fault_countdown = -1; /* allocations left before one fails; < 0: never fail */
 
 static inline bool fault_now(void)
@@ -55,6 +58,25 @@ void *__wrap_aligned_alloc(size_t align, size_t n)
 char *__wrap_strdup(const char *s)
 {
     return fault_now() ? NULL : __real_strdup(s);
+}
+
+/* Fail the 1st, 2nd, ... allocation of use() in turn, until it has fewer: each must come back as
+ * ERR_NOMEM with a message. Returns how many it has. */
+static inline int fault_each(enum err_code (*use)(struct err *err))
+{
+    int n = 0;
+    for (;; n++) {
+        struct err e = { 0 };
+        fault_countdown = n;
+        enum err_code rc = use(&e);
+        fault_countdown = -1;
+        if (rc == ERR_NONE)
+            break;
+        if (!CHECK(rc == ERR_NOMEM && e.code == ERR_NOMEM && e.msg[0]))
+            printf("# allocation %d: %s\n", n, e.msg);
+    }
+    printf("# %d allocations\n", n);
+    return n;
 }
 
 #endif

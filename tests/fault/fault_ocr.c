@@ -68,19 +68,7 @@ static enum err_code use(struct err *err)
 
 static void every_allocation_may_fail(void)
 {
-    int n = 0;
-    for (;; n++) {
-        struct err e = { 0 };
-        fault_countdown = n;
-        enum err_code rc = use(&e);
-        fault_countdown = -1;
-        if (rc == ERR_NONE)
-            break;
-        if (!CHECK(rc == ERR_NOMEM && e.code == ERR_NOMEM && e.msg[0]))
-            printf("# allocation %d: %s\n", n, e.msg);
-    }
-    CHECK(n >= 30);
-    printf("# %d allocations\n", n);
+    CHECK(fault_each(use) >= 30);
 }
 
 static const struct tap_case cases[] = { CASE(every_allocation_may_fail) };

@@ -31,7 +31,9 @@ static enum err_code run_visual(struct predict *p, float *out, struct err *err)
     return rc;
 }
 
-static enum err_code use(const char *models, struct err *err)
+static char models[1024];
+
+static enum err_code use(struct err *err)
 {
     struct predict *p = NULL;
     float out[DIM];
@@ -48,21 +50,8 @@ static enum err_code use(const char *models, struct err *err)
 static void every_allocation_may_fail(void)
 {
     const char *tests = getenv("FOVEA_TESTS");
-    char models[1024];
-    int n = 0;
     snprintf(models, sizeof models, "%s/models", tests ? tests : "tests");
-    for (;; n++) {
-        struct err e = { 0 };
-        fault_countdown = n;
-        enum err_code rc = use(models, &e);
-        fault_countdown = -1;
-        if (rc == ERR_NONE)
-            break;
-        if (!CHECK(rc == ERR_NOMEM && e.code == ERR_NOMEM && e.msg[0]))
-            printf("# allocation %d: %s\n", n, e.msg);
-    }
-    CHECK(n >= 20);
-    printf("# %d allocations\n", n);
+    CHECK(fault_each(use) >= 20);
 }
 
 static const struct tap_case cases[] = { CASE(every_allocation_may_fail) };

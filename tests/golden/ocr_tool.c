@@ -18,18 +18,8 @@
 
 #include "base/json.h"
 #include "sys/clock.h"
-#include "sys/file.h"
 #include "task/ocr.h"
-
-static struct err err;
-
-static void need(bool ok)
-{
-    if (ok)
-        return;
-    fprintf(stderr, "%s: %s\n", err_code_name(err.code), err.code ? err.msg : "cannot read");
-    exit(1);
-}
+#include "tool.h"
 
 struct models {
     struct infer *engine;
@@ -54,17 +44,6 @@ static void close_models(struct models *m)
     task_ocr_detector_close(m->detector);
     task_ocr_recognizer_close(m->recognizer);
     infer_destroy(m->engine);
-}
-
-static struct image read_image(struct image_decoder *d, const char *path)
-{
-    uint8_t *bytes = NULL;
-    size_t n = 0;
-    struct image im;
-    need(file_read(path, IMAGE_MAX_BYTES, &bytes, &n, NULL, &err) == ERR_NONE);
-    need(image_decode(d, bytes, n, path, NULL, &im, &err) == ERR_NONE);
-    free(bytes);
-    return im;
 }
 
 /* lines: NULL for none */
