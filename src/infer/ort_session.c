@@ -203,18 +203,18 @@ static bool open_prepared(const struct infer *in, struct network *w, const struc
 static bool open_and_prepare(const struct infer *in, struct network *w, const char *path,
                              const struct infer_prepared *p)
 {
-    char part[INFER_PREPARED_PATH_MAX];
+    struct infer_prepared_part part;
     struct err why = { 0 };
-    if (!infer_prepared_claim(p, part))
+    if (!infer_prepared_claim(p, &part))
         return false;
-    enum err_code rc = create(in, w, path, NULL, 0, part, &why);
+    enum err_code rc = create(in, w, path, NULL, 0, part.path, &why);
     bool opened = rc == ERR_NONE;
     if (opened)
-        rc = infer_prepared_keep(p, part, &why);
-    if (rc != ERR_NONE) {
+        rc = infer_prepared_keep(p, &part, &why);
+    else
+        infer_prepared_drop(&part);
+    if (rc != ERR_NONE)
         log_write(LOG_DEBUG, "network not kept prepared: %s", why.msg);
-        infer_prepared_drop(part);
-    }
     return opened;
 }
 

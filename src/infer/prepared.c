@@ -16,16 +16,20 @@
  */
 #include "infer/prepared.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #if defined(__aarch64__)
 #include <sys/auxv.h>
 #endif
 
+#include "base/str.h"
 #include "sys/clock.h"
 
 static const char magic[16] = "fovea-prepared1";
@@ -36,8 +40,13 @@ struct trailer {
     char magic[sizeof magic];
 };
 
-/* Files are left behind by a process that died at it; nobody takes that long. */
-#define CLAIM_STALE_NS ((int64_t)3600 * 1000000000)
+/* A network that nothing has opened for so long belongs to a model that has gone, or is one that a
+ * second can be spent on. Time is told by mtime, since access times are often not kept. */
+#define UNUSED_NS ((int64_t)30 * 24 * 3600 * 1000000000)
+
+#define PREFIX "network-"
+#define SUFFIX ".ort"
+#define PART ".part"
 
 static uint64_t mix(uint64_t h, uint64_t w)
 {
@@ -104,8 +113,8 @@ enum err_code infer_prepared_name(struct infer_prepared *p, const char *cache_di
     char hex[HASH_HEX];
     hash_bytes(path, strlen(path), where);
     hash_hex(where, hex);
-    if (snprintf(p->file, sizeof p->file, "%s/network-%.16s.ort", cache_dir, hex) >=
-        (int)sizeof p->file - 8)
+    if (snprintf(p->file, sizeof p->file, "%s/" PREFIX "%.16s" SUFFIX, cache_dir, hex) >=
+        (int)(sizeof p->file - sizeof PART))
         return err_set(err, ERR_LIMIT, "%s: path too long", cache_dir);
     struct hash h;
     unsigned long cpu = cpu_abilities();
@@ -128,54 +137,109 @@ bool infer_prepared_open(const struct infer_prepared *p, struct file_map *map, s
         *n = map->size - sizeof t;
         memcpy(&t, bytes + *n, sizeof t);
         if (!memcmp(t.magic, magic, sizeof magic) && !memcmp(t.key, p->key, sizeof t.key) &&
-            t.n_bytes == *n && t.checksum == checksum(bytes, *n))
+            t.n_bytes == *n && t.checksum == checksum(bytes, *n)) {
+            (void)utimensat(AT_FDCWD, p->file, NULL, 0); /* it is in use */
             return true;
+        }
     }
     file_map_close(map);
     return false;
 }
 
-bool infer_prepared_claim(const struct infer_prepared *p, char part[INFER_PREPARED_PATH_MAX])
+/* ---- the file that is being written ---- */
+
+/* Its owner may have renamed or removed it between our open and our lock, which then is on a file
+ * that is no longer of this name. */
+static bool still_named(int dir, const char *name, int fd)
 {
-    struct file_info info;
-    snprintf(part, INFER_PREPARED_PATH_MAX, "%.4080s.part", p->file);
-    if (file_stat(part, &info, NULL) == ERR_NONE &&
-        clock_wall_ns() - info.mtime_ns > CLAIM_STALE_NS)
-        unlink(part);
-    int fd = open(part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return false;
-    close(fd);
-    return true;
+    struct stat ours, there;
+    return !fstat(fd, &ours) && !fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) &&
+           ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
 }
 
-static enum err_code append(const char *part, const struct trailer *t, struct err *err)
+/* The file, locked; -1 if it cannot be, or is another's. */
+static int claim(int dir, const char *name, int flags)
 {
-    int fd = open(part, O_WRONLY | O_APPEND | O_CLOEXEC);
-    bool ok = fd >= 0 && write(fd, t, sizeof *t) == (ssize_t)sizeof *t && !fsync(fd);
-    int e = errno;
+    int fd = openat(dir, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    if (fd >= 0 && (flock(fd, LOCK_EX | LOCK_NB) || !still_named(dir, name, fd))) {
+        close(fd);
+        fd = -1;
+    }
+    return fd;
+}
+
+bool infer_prepared_claim(const struct infer_prepared *p, struct infer_prepared_part *part)
+{
+    snprintf(part->path, sizeof part->path, "%.*s" PART, (int)(sizeof p->file - sizeof PART),
+             p->file);
+    part->fd = claim(AT_FDCWD, part->path, O_CREAT);
+    return part->fd >= 0;
+}
+
+void infer_prepared_drop(struct infer_prepared_part *part)
+{
+    unlink(part->path);
+    close(part->fd);
+}
+
+/* ---- what nobody needs any more ---- */
+
+/* A running process may have it mapped, and goes on with that. */
+static void remove_if_unused(int dir, const char *name, int64_t now_ns)
+{
+    struct stat st;
+    if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) || !S_ISREG(st.st_mode) ||
+        now_ns - clock_ns(&st.st_mtim) < UNUSED_NS)
+        return;
+    int fd = str_ends(name, PART) ? claim(dir, name, 0) : -1;
+    if (fd >= 0 || str_ends(name, SUFFIX))
+        unlinkat(dir, name, 0);
     if (fd >= 0)
         close(fd);
-    return ok ? ERR_NONE : err_set(err, ERR_IO, "%s: %s", part, strerror(e));
 }
 
-enum err_code infer_prepared_keep(const struct infer_prepared *p, const char *part, struct err *err)
+static void remove_unused(const struct infer_prepared *p)
+{
+    char folder[INFER_PREPARED_PATH_MAX];
+    int64_t now_ns = clock_wall_ns();
+    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(p->file, '/') - p->file), p->file);
+    DIR *d = opendir(folder);
+    for (const struct dirent *e; d && (e = readdir(d));)
+        if (str_starts(e->d_name, PREFIX))
+            remove_if_unused(dirfd(d), e->d_name, now_ns);
+    if (d)
+        closedir(d);
+}
+
+/* ---- done ---- */
+
+static enum err_code finish(const struct infer_prepared *p, const struct infer_prepared_part *part,
+                            struct err *err)
 {
     struct file_map map;
-    enum err_code rc = file_map_open(&map, part, err);
+    enum err_code rc = file_map_open(&map, part->path, err);
     if (rc != ERR_NONE)
         return rc;
     struct trailer t = { .n_bytes = map.size, .checksum = checksum(map.data, map.size) };
     memcpy(t.key, p->key, sizeof t.key);
     memcpy(t.magic, magic, sizeof magic);
     file_map_close(&map);
-    rc = append(part, &t, err);
-    if (rc == ERR_NONE && rename(part, p->file))
-        rc = err_set(err, ERR_IO, "%s: cannot replace: %s", p->file, strerror(errno));
-    return rc;
+    if (pwrite(part->fd, &t, sizeof t, (off_t)t.n_bytes) != (ssize_t)sizeof t || fsync(part->fd))
+        return err_set(err, ERR_IO, "%s: %s", part->path, strerror(errno));
+    return rename(part->path, p->file)
+               ? err_set(err, ERR_IO, "%s: cannot replace: %s", p->file, strerror(errno))
+               : ERR_NONE;
 }
 
-void infer_prepared_drop(const char *part)
+enum err_code infer_prepared_keep(const struct infer_prepared *p, struct infer_prepared_part *part,
+                                  struct err *err)
 {
-    unlink(part);
+    enum err_code rc = finish(p, part, err);
+    if (rc != ERR_NONE) {
+        infer_prepared_drop(part);
+        return rc;
+    }
+    close(part->fd);
+    remove_unused(p);
+    return ERR_NONE;
 }

@@ -22,11 +22,19 @@ enum err_code infer_prepared_name(struct infer_prepared *p, const char *cache_di
  * not exactly what infer_prepared_keep() wrote under this key: every byte is checked. */
 bool infer_prepared_open(const struct infer_prepared *p, struct file_map *map, size_t *n);
 
-/* Claim the file to write to, beside p->file; false if another process is at it or the folder
- * cannot be written. Then either keep or drop it. */
-bool infer_prepared_claim(const struct infer_prepared *p, char part[INFER_PREPARED_PATH_MAX]);
-enum err_code infer_prepared_keep(const struct infer_prepared *p, const char *part,
+/* A file beside p->file to write to by its path; the lock on fd says whose it is, and goes with the
+ * process. What one that was killed left in it is to be written over. */
+struct infer_prepared_part {
+    int fd;
+    char path[INFER_PREPARED_PATH_MAX];
+};
+/* False if another process is at it, or the folder cannot be written or locked. Then either keep or
+ * drop it. */
+bool infer_prepared_claim(const struct infer_prepared *p, struct infer_prepared_part *part);
+/* The part is not to be used any more, however it ends. Also removes what has lain in the folder
+ * unused for a month. */
+enum err_code infer_prepared_keep(const struct infer_prepared *p, struct infer_prepared_part *part,
                                   struct err *err);
-void infer_prepared_drop(const char *part);
+void infer_prepared_drop(struct infer_prepared_part *part);
 
 #endif

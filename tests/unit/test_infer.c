@@ -4,9 +4,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "infer/infer.h"
 #include "scratch.h"
 #include "sys/file.h"
@@ -407,6 +410,87 @@ static void prepared_networks_are_kept_and_checked(void)
     infer_destroy(in);
 }
 
+/* NAME in the folder, last changed so many days ago. */
+static const char *left_behind(const char *folder, const char *name, int days)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    CHECK(file_replace(path, "half", 4, NULL) == ERR_NONE);
+    struct timespec t = { .tv_sec = time(NULL) - days * 86400L };
+    CHECK(!utimensat(AT_FDCWD, path, (struct timespec[]){ t, t }, 0));
+    return path;
+}
+
+static void a_killed_preparation_holds_nobody_up(void)
+{
+    char cache[256], part[600];
+    float want[32];
+    snprintf(cache, sizeof cache, "%s", in_dir("killed"));
+    REQUIRE(file_make_dirs(cache, NULL) == ERR_NONE);
+    struct infer *in = engine(cache);
+    NEED_ORT(in);
+    struct infer_session *s = open_at(in, network("conv.onnx"), "A");
+    run_conv(s, want);
+    infer_session_close(s);
+    const char *file = only_prepared(cache);
+    REQUIRE(file);
+    snprintf(part, sizeof part, "%s.part", file);
+
+    unlink(file);
+    left_behind(cache, part + strlen(cache) + 1, 0);
+    int fd = open(part, O_RDWR | O_CLOEXEC); /* somebody is at it: done without */
+    REQUIRE(fd >= 0 && !flock(fd, LOCK_EX));
+    conv_is(in, "A", want);
+    CHECK(!strcmp(only_prepared(cache), part));
+    close(fd); /* and has died */
+    conv_is(in, "A", want);
+    REQUIRE((file = only_prepared(cache)));
+    CHECK(str_ends(file, ".ort"));
+    uint64_t kept = inode_of(file);
+    conv_is(in, "A", want);
+    CHECK(inode_of(only_prepared(cache)) == kept);
+    infer_destroy(in);
+}
+
+static void networks_that_nobody_opens_are_removed(void)
+{
+    char cache[256], held[600];
+    float want[32];
+    snprintf(cache, sizeof cache, "%s", in_dir("unused"));
+    REQUIRE(file_make_dirs(cache, NULL) == ERR_NONE);
+    struct infer *in = engine(cache);
+    NEED_ORT(in);
+    snprintf(held, sizeof held, "%s", left_behind(cache, "network-2.ort.part", 40));
+    int fd = open(held, O_RDWR | O_CLOEXEC);
+    REQUIRE(fd >= 0 && !flock(fd, LOCK_EX));
+    left_behind(cache, "network-0.ort", 40);
+    left_behind(cache, "network-1.ort.part", 40);
+    left_behind(cache, "network-3.ort", 20);
+    left_behind(cache, "space-0", 40);
+    struct infer_session *s = open_at(in, network("conv.onnx"), "A");
+    run_conv(s, want);
+    infer_session_close(s);
+    char path[300];
+    const char *const stay[] = { "network-2.ort.part", "network-3.ort", "space-0" };
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", cache, stay[i]);
+        CHECK(!unlink(path));
+    }
+    close(fd);
+    const char *own = only_prepared(cache); /* so the other two are gone */
+    REQUIRE(own);
+    left_behind(cache, own + strlen(cache) + 1, 0);
+    conv_is(in, "A", want);
+    struct timespec long_ago = { .tv_sec = 1000 };
+    CHECK(!utimensat(AT_FDCWD, own, (struct timespec[]){ long_ago, long_ago }, 0));
+    uint64_t kept = inode_of(own);
+    conv_is(in, "A", want); /* opened, so young again */
+    s = open_at(in, network("scale.onnx"), "A");
+    infer_session_close(s);
+    CHECK(inode_of(own) == kept);
+    infer_destroy(in);
+}
+
 static void a_cache_that_cannot_be_written_is_done_without(void)
 {
     struct infer *in = engine("/proc/no/such");
@@ -428,6 +512,8 @@ static const struct tap_case cases[] = {
     CASE(ort_refuses_what_is_no_network),
     CASE(ort_survives_huge_outputs),
     CASE(prepared_networks_are_kept_and_checked),
+    CASE(a_killed_preparation_holds_nobody_up),
+    CASE(networks_that_nobody_opens_are_removed),
     CASE(a_cache_that_cannot_be_written_is_done_without),
 };
 
