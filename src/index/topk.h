@@ -1,8 +1,9 @@
 /* topk.h - the best m of a stream of scores. Inside index/ only.
  *
- * No heap: what beats the threshold goes to the end of a buffer of 2m; a full buffer is sorted, cut
- * to m, and its worst becomes the threshold. Of N rows in random order about m * ln(N/m) are ever
- * pushed (700 of a million for m = 74), so a scan compares each score once and hardly ever enters.
+ * No heap: what beats the threshold goes to the end of a buffer of 2m; a full buffer is cut to its
+ * best m, and the worst of them becomes the threshold. Of N rows in random order about m * ln(N/m)
+ * are ever pushed (700 of a million for m = 74), so a scan compares each score once and hardly ever
+ * enters.
  */
 #ifndef FOVEA_INDEX_TOPK_H
 #define FOVEA_INDEX_TOPK_H
