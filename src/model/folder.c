@@ -25,7 +25,7 @@ const char *model_type_name(enum model_type type)
     return names[type];
 }
 
-static enum err_code clean_name(const char *name, char out[MODEL_NAME_MAX], struct err *err)
+enum err_code model_clean_name(const char *name, char out[MODEL_NAME_MAX], struct err *err)
 {
     const char *slash = strrchr(name, '/');
     const char *from = slash ? slash + 1 : name;
@@ -49,7 +49,7 @@ static enum err_code clean_name(const char *name, char out[MODEL_NAME_MAX], stru
 enum err_code model_find(const char *models_dir, enum model_task task, const char *name,
                          struct model_folder *out, struct err *err)
 {
-    enum err_code rc = clean_name(name, out->name, err);
+    enum err_code rc = model_clean_name(name, out->name, err);
     if (rc != ERR_NONE)
         return rc;
     out->task = task;

@@ -50,6 +50,43 @@ enum err_code model_read(const struct model_folder *f, enum model_type type, con
 typedef enum err_code (*model_list_fn)(const struct model_folder *f, void *ctx, struct err *err);
 enum err_code model_list(const char *models_dir, model_list_fn fn, void *ctx, struct err *err);
 
+/* Where a file of the hub is: <MODEL_HUB_URL>/<MODEL_HUB_OWNER>/<model>/resolve/main/<path>. */
+#define MODEL_HUB_URL "https://huggingface.co"
+#define MODEL_HUB_OWNER "immich-app"
+/* Where RapidOCR keeps PaddleOCR's networks: <MODEL_OCR_URL>/<remote.path>. */
+#define MODEL_OCR_URL "https://www.modelscope.cn"
+
+struct model_remote {
+    const char *path;   /* below MODEL_OCR_URL; NULL: the file comes from the hub */
+    const char *sha256; /* 64 hexadecimal digits; NULL: the hub says it */
+};
+
+/* A model that Immich 3.1 offers. */
+struct model_row {
+    enum model_task task;
+    const char *name; /* as its folder and its repository on the hub are called */
+    unsigned dim;     /* floats a vector; 0 of OCR */
+};
+
+/* All of them, by task and name in byte order. */
+const struct model_row *model_registry(size_t *n);
+/* The row of name, which is cleaned as model_find() does; NULL where there is none. */
+const struct model_row *model_known(enum model_task task, const char *name);
+
+/* A file that a model needs. */
+struct model_file {
+    const char *folder; /* of <models>/<task>: the model's, but of OCR's detector, which all
+                           languages share, that of the model without the language */
+    const char *path;   /* below folder and, on the hub, below the repository */
+    struct model_remote remote;
+};
+/* The files that one type of a model cannot do without: how many; 0 where the task has no such
+ * type. A network of more than 2 GB keeps its weights in files beside model.onnx, of names that
+ * only the network and the hub's listing of its folder tell. */
+enum { MODEL_FILES_MAX = 4 };
+size_t model_files(const struct model_row *row, enum model_type type,
+                   struct model_file out[MODEL_FILES_MAX]);
+
 /* How a picture becomes the visual tower's input (visual/preprocess_cfg.json of OpenCLIP). */
 enum model_interpolation { MODEL_BICUBIC, MODEL_BILINEAR, MODEL_NEAREST };
 enum model_resize { MODEL_SHORTEST, MODEL_LONGEST, MODEL_SQUASH };

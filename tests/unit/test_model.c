@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/str.h"
 #include "model/model.h"
 #include "scratch.h"
 #include "sys/file.h"
@@ -182,6 +183,68 @@ static void an_identity_follows_the_files(void)
     CHECK(model_identity(&f, MODEL_DETECTION, two, &n, NULL) == ERR_NOT_FOUND);
 }
 
+static bool is_digest(const char *s)
+{
+    return strlen(s) == 64 && strspn(s, "0123456789abcdef") == 64;
+}
+
+/* A network comes from where its kind of model is kept, and lies where the loader looks. */
+static void check_files(const struct model_row *row, enum model_type type)
+{
+    struct model_file files[MODEL_FILES_MAX];
+    char network[64];
+    size_t n_networks = 0, n = model_files(row, type, files);
+    snprintf(network, sizeof network, "%s/model.onnx", model_type_name(type));
+    for (size_t i = 0; i < n; i++) {
+        const struct model_remote *r = &files[i].remote;
+        n_networks += !strcmp(files[i].path, network);
+        CHECK(!r->path == (row->task != MODEL_OCR) && !r->path == !r->sha256);
+        CHECK(!r->sha256 || is_digest(r->sha256));
+        bool shared = row->task == MODEL_OCR && type == MODEL_DETECTION;
+        CHECK(shared ? str_ends(row->name, files[i].folder) : !strcmp(files[i].folder, row->name));
+    }
+    CHECK(n_networks == 1);
+}
+
+static void the_registry_is_whole(void)
+{
+    static const enum model_type types[][2] = {
+        [MODEL_CLIP] = { MODEL_VISUAL, MODEL_TEXTUAL },
+        [MODEL_FACES] = { MODEL_DETECTION, MODEL_RECOGNITION },
+        [MODEL_OCR] = { MODEL_DETECTION, MODEL_RECOGNITION }
+    };
+    size_t n, of_task[MODEL_N_TASKS] = { 0 };
+    const struct model_row *rows = model_registry(&n);
+    for (size_t i = 0; i < n; i++) {
+        const struct model_row *r = &rows[i];
+        CHECK(!i || r[-1].task < r->task ||
+              (r[-1].task == r->task && strcmp(r[-1].name, r->name) < 0));
+        CHECK(model_known(r->task, r->name) == r && (r->dim == 0) == (r->task == MODEL_OCR));
+        check_files(r, types[r->task][0]);
+        check_files(r, types[r->task][1]);
+        of_task[r->task]++;
+    }
+    CHECK(of_task[MODEL_CLIP] == 58 && of_task[MODEL_FACES] == 4 && of_task[MODEL_OCR] == 10);
+}
+
+static void a_model_is_known_by_any_form_of_its_name(void)
+{
+    struct model_file files[MODEL_FILES_MAX];
+    const struct model_row *r = model_known(MODEL_CLIP, "M-CLIP/XLM-Roberta-Large-Vit-L-14");
+    REQUIRE(r && r->dim == 768);
+    CHECK(model_files(r, MODEL_TEXTUAL, files) == 4 && model_files(r, MODEL_DETECTION, files) == 0);
+    r = model_known(MODEL_CLIP, "ViT-B-32::openai");
+    CHECK(r && r->dim == 512);
+    CHECK(!model_known(MODEL_CLIP, "buffalo_l") && !model_known(MODEL_CLIP, ""));
+    r = model_known(MODEL_OCR, "EN__PP-OCRv5_mobile");
+    REQUIRE(r && model_files(r, MODEL_DETECTION, files) == 1);
+    CHECK_STR(files[0].folder, "PP-OCRv5_mobile");
+    CHECK(strstr(files[0].remote.path, "det/ch_PP-OCRv5_det_mobile.onnx"));
+    REQUIRE(model_files(r, MODEL_RECOGNITION, files) == 1);
+    CHECK_STR(files[0].folder, "EN__PP-OCRv5_mobile");
+    CHECK(strstr(files[0].remote.path, "rec/en_PP-OCRv5_rec_mobile.onnx"));
+}
+
 static const struct tap_case cases[] = {
     CASE(names_are_cleaned_as_the_reference_does),
     CASE(models_are_listed_in_order),
@@ -189,6 +252,8 @@ static const struct tap_case cases[] = {
     CASE(hostile_configuration_is_refused),
     CASE(a_space_is_the_content),
     CASE(an_identity_follows_the_files),
+    CASE(the_registry_is_whole),
+    CASE(a_model_is_known_by_any_form_of_its_name),
 };
 
 int main(void)
