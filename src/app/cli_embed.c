@@ -21,7 +21,7 @@ static enum err_code embed(const struct cli_call *call, struct predict_bundle *b
 {
     const char *text = cli_value(call, "text"), *contract = cli_value(call, "contract");
     if (b->clip_textual)
-        return task_clip_textual_embed(b->clip_textual, text, strlen(text), out, err);
+        return task_clip_textual_embed(b->clip_textual, text, strlen(text), NULL, out, err);
     bool reference = contract && !strcmp(contract, "reference");
     return library_embed_file(d, b->clip_visual, cli_value(call, "image"),
                               reference ? IMAGE_REFERENCE : IMAGE_VIEW, out, err);

@@ -22,7 +22,8 @@ enum err_code clip_run_textual(struct job *j, struct predict_bundle *b, struct e
     float *v = calloc(dim, sizeof *v);
     if (!v)
         return err_set(err, ERR_NOMEM, "embedding");
-    enum err_code rc = task_clip_textual_embed(b->clip_textual, j->in->text, j->in->n_text, v, err);
+    enum err_code rc = task_clip_textual_embed(b->clip_textual, j->in->text, j->in->n_text,
+                                               j->entry->language, v, err);
     if (rc == ERR_NONE)
         rc = job_put_vector(&j->json, v, dim, err);
     free(v);

@@ -4,7 +4,7 @@
  *
  *   struct predict_bundle *b;
  *   predict_acquire(p, MODEL_CLIP, MODEL_TEXTUAL, "starter", &b, err);
- *   task_clip_textual_embed(b->clip_textual, text, n, vec, err);   // any number of threads
+ *   task_clip_textual_embed(b->clip_textual, text, n, NULL, vec, err);   // any number of threads
  *   predict_release(p, b);
  *
  * Of many threads that ask for a model that is not loaded, one loads it and the others wait for the

@@ -84,7 +84,7 @@ static enum err_code embed_words(struct search *s, const char *words, float *out
         return rc;
     rc = check_dim(s, task_clip_textual_dim(b->clip_textual), err);
     if (rc == ERR_NONE)
-        rc = task_clip_textual_embed(b->clip_textual, words, strlen(words), out, err);
+        rc = task_clip_textual_embed(b->clip_textual, words, strlen(words), NULL, out, err);
     predict_release(s->o.predict, b);
     if (rc == ERR_NONE)
         library_normalise(out, s->vectors.space.dim);

@@ -1,7 +1,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "task/clip.h"
+#include "task/language.h"
 #include "task/network.h"
 #include "text/text.h"
 
@@ -15,6 +17,7 @@ struct task_clip_textual {
     struct text_tokenizer *tokenizer;
     size_t dim, n_inputs;
     bool canonicalize;
+    bool asks_language; /* a code before the text says it */
     struct text_fit fit;
     enum feed feeds[INPUTS_MAX];
 };
@@ -93,6 +96,7 @@ enum err_code task_clip_textual_open(struct task_clip_textual **out, struct infe
     if (!t)
         return err_set(err, ERR_NOMEM, "%s", f->dir);
     t->canonicalize = m.canonicalize;
+    t->asks_language = str_starts(f->name, "nllb");
     rc = open_tokenizer(t, f, &m, err);
     if (rc == ERR_NONE)
         rc = task_clip_open_network(&t->session, &t->dim, in, f, MODEL_TEXTUAL, err);
@@ -120,10 +124,14 @@ size_t task_clip_textual_dim(const struct task_clip_textual *t)
 }
 
 static enum err_code encode(const struct task_clip_textual *t, const char *text, size_t n,
-                            struct text_ids *ids, struct err *err)
+                            const char *language, struct text_ids *ids, struct err *err)
 {
     struct buf clean = { .limit = 4 * TEXT_MAX_BYTES };
-    enum err_code rc = text_clean(&clean, text, n, t->canonicalize, err);
+    enum err_code rc = ERR_NONE;
+    if (t->asks_language && language)
+        rc = buf_puts(&clean, task_flores_code(language), err);
+    if (rc == ERR_NONE)
+        rc = text_clean(&clean, text, n, t->canonicalize, err);
     if (rc == ERR_NONE)
         rc = text_encode(t->tokenizer, clean.len ? clean.data : "", clean.len, &t->fit, ids, err);
     buf_clear(&clean);
@@ -141,12 +149,12 @@ static enum err_code widen(const int32_t *from, size_t n, int64_t **out, struct 
 }
 
 enum err_code task_clip_textual_embed(const struct task_clip_textual *t, const char *text, size_t n,
-                                      float *out, struct err *err)
+                                      const char *language, float *out, struct err *err)
 {
     struct text_ids ids = { 0 };
     struct infer_tensor x[INPUTS_MAX] = { 0 };
     int64_t *wide[INPUTS_MAX] = { 0 };
-    enum err_code rc = encode(t, text, n, &ids, err);
+    enum err_code rc = encode(t, text, n, language, &ids, err);
     for (size_t i = 0; i < t->n_inputs && rc == ERR_NONE; i++) {
         int32_t *row = t->feeds[i] == FEED_IDS    ? ids.ids
                        : t->feeds[i] == FEED_MASK ? ids.mask

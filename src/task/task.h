@@ -57,9 +57,11 @@ void task_clip_textual_close(struct task_clip_textual *t);
 
 size_t task_clip_textual_dim(const struct task_clip_textual *t);
 /* text: n bytes of UTF-8 (ill-formed parts read as U+FFFD), cut at the context's length in tokens
- * -> out [dim] f32. ERR_LIMIT for a text longer than text.h takes. */
+ * -> out [dim] f32. language: the text's, as Immich calls it ("de", "pt-BR"), or NULL: not said;
+ * models named nllb... are told it, others do without. ERR_LIMIT for a text longer than text.h
+ * takes. */
 enum err_code task_clip_textual_embed(const struct task_clip_textual *t, const char *text, size_t n,
-                                      float *out, struct err *err);
+                                      const char *language, float *out, struct err *err);
 
 /* Faces. Two families of networks are known, told apart by the model's name: one that has "yunet"
  * or "sface" in it, in any case, is OpenCV Zoo's pair (YuNet finds, SFace tells apart); every other

@@ -14,7 +14,7 @@ static enum err_code run_textual(struct predict *p, float *out, struct err *err)
     struct predict_bundle *b;
     enum err_code rc = predict_acquire(p, MODEL_CLIP, MODEL_TEXTUAL, "toy", &b, err);
     if (rc == ERR_NONE)
-        rc = task_clip_textual_embed(b->clip_textual, "a dog", 5, out, err);
+        rc = task_clip_textual_embed(b->clip_textual, "a dog", 5, NULL, out, err);
     predict_release(p, b);
     return rc;
 }

@@ -34,7 +34,7 @@ static uint32_t embed_text(struct predict *p, const char *name, const char *text
                            float *out)
 {
     struct predict_bundle *b = bundle(p, MODEL_TEXTUAL, name);
-    need(task_clip_textual_embed(b->clip_textual, text, n, out, &err) == ERR_NONE);
+    need(task_clip_textual_embed(b->clip_textual, text, n, NULL, out, &err) == ERR_NONE);
     uint32_t dim = (uint32_t)task_clip_textual_dim(b->clip_textual);
     predict_release(p, b);
     return dim;

@@ -39,7 +39,7 @@ static void *ask(void *arg)
     a->code = predict_acquire(p, MODEL_CLIP, MODEL_TEXTUAL, a->name, &a->got, &a->err);
     if (a->code == ERR_NONE) {
         float v[32];
-        a->code = task_clip_textual_embed(a->got->clip_textual, "a dog", 5, v, &a->err);
+        a->code = task_clip_textual_embed(a->got->clip_textual, "a dog", 5, NULL, v, &a->err);
     }
     return NULL;
 }

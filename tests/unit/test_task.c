@@ -53,8 +53,9 @@ static bool same_text(const struct task_clip_textual *a, const char *x,
                       const struct task_clip_textual *b, const char *y)
 {
     float u[DIM], v[DIM];
-    return task_clip_textual_embed(a, x, strlen(x), u, NULL) == ERR_NONE &&
-           task_clip_textual_embed(b, y, strlen(y), v, NULL) == ERR_NONE && !memcmp(u, v, sizeof u);
+    return task_clip_textual_embed(a, x, strlen(x), NULL, u, NULL) == ERR_NONE &&
+           task_clip_textual_embed(b, y, strlen(y), NULL, v, NULL) == ERR_NONE &&
+           !memcmp(u, v, sizeof u);
 }
 
 static void texts_become_vectors(void)
@@ -74,8 +75,42 @@ static void texts_become_vectors(void)
     CHECK(same_text(t, longest, t,
                     "a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a a"));
     float v[DIM];
-    CHECK(task_clip_textual_embed(t, "\xff\xfe", 2, v, NULL) == ERR_NONE);
+    CHECK(task_clip_textual_embed(t, "\xff\xfe", 2, NULL, v, NULL) == ERR_NONE);
     task_clip_textual_close(t);
+}
+
+static bool same_in(const struct task_clip_textual *t, const char *x, const char *language,
+                    const char *y)
+{
+    float u[DIM], v[DIM];
+    return task_clip_textual_embed(t, x, strlen(x), language, u, NULL) == ERR_NONE &&
+           task_clip_textual_embed(t, y, strlen(y), NULL, v, NULL) == ERR_NONE &&
+           !memcmp(u, v, sizeof u);
+}
+
+static void nllb_is_told_the_language(void)
+{
+    static const char *const codes[][2] = {
+        { "de", "deu_Latn" },    { "de-AT", "deu_Latn" }, { "pt-BR", "por_Latn" },
+        { "zh-CN", "zho_Hans" }, { "zh-XX", "eng_Latn" }, { "kmr", "kmr_Latn" },
+        { "nb-NO", "nob_Latn" }, { "nb", "eng_Latn" },    { "", "eng_Latn" },
+        { "de_AT", "eng_Latn" }, { "DE", "eng_Latn" },    { "-de", "eng_Latn" },
+        { "zh-TW", "zho_Hant" },
+    };
+    struct err e = { 0 };
+    struct task_clip_textual *t = textual("nllb-toy", NULL, NULL, &e);
+    struct task_clip_textual *other = textual("not-nllb", NULL, NULL, &e);
+    REQUIRE(t && other);
+    CHECK(!same_text(t, "deu_Latndog", t, "eng_Latndog"));
+    CHECK(!same_in(t, "dog", "de", "dog"));
+    CHECK(same_in(other, "dog", "de", "dog"));
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "%sa dog", codes[i][1]);
+        CHECK(same_in(t, " a  dog", codes[i][0], text));
+    }
+    task_clip_textual_close(t);
+    task_clip_textual_close(other);
 }
 
 /* The networks that exports make of one tower: wide ids, a fixed length, no mask. */
@@ -103,7 +138,7 @@ static void textual_networks_differ(void)
     REQUIRE(t);
     float v[DIM];
     CHECK(task_clip_textual_dim(t) == DIM);
-    CHECK(task_clip_textual_embed(t, "a b", 3, v, &e) == ERR_CORRUPT);
+    CHECK(task_clip_textual_embed(t, "a b", 3, NULL, v, &e) == ERR_CORRUPT);
     task_clip_textual_close(t);
     task_clip_textual_close(plain);
 }
@@ -209,7 +244,7 @@ static void bad_visual_models_are_refused(void)
 static const struct tap_case cases[] = {
     CASE(texts_become_vectors),           CASE(textual_networks_differ),
     CASE(bad_textual_models_are_refused), CASE(pictures_become_vectors),
-    CASE(bad_visual_models_are_refused),
+    CASE(bad_visual_models_are_refused),  CASE(nllb_is_told_the_language),
 };
 
 int main(void)
