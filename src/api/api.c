@@ -1,9 +1,9 @@
-#include "api/api.h"
+#include "api/handlers.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "base/log.h"
 
 /* Error code to status. */
 static unsigned status_of(enum err_code code)
@@ -26,6 +26,7 @@ static void put_detail(struct http_response *out, unsigned status, const char *d
     struct err e = { 0 };
     buf_reset(&out->body);
     out->status = status;
+    snprintf(out->why, sizeof out->why, "%s", detail);
     if (buf_puts(&out->body, "{\"detail\":", &e) != ERR_NONE ||
         json_put_string(&out->body, detail, strlen(detail), &e) != ERR_NONE ||
         buf_puts(&out->body, "}", &e) != ERR_NONE)
@@ -38,17 +39,12 @@ static void put_field_error(struct http_response *out, const char *field, const 
 {
     struct err e = { 0 };
     out->status = 422;
+    snprintf(out->why, sizeof out->why, "field \"%s\": %s", field, msg);
     if (buf_printf(&out->body, &e,
                    "{\"detail\":[{\"type\":\"%s\",\"loc\":[\"body\",\"%s\"],\"msg\":\"%s\","
                    "\"input\":null}]}",
                    type, field, msg) != ERR_NONE)
         out->status = 0;
-}
-
-static void put_error(struct http_response *out, unsigned status, const struct err *e)
-{
-    log_write(status >= 500 ? LOG_ERROR : LOG_INFO, "predict: %u: %s", status, e->msg);
-    put_detail(out, status, e->msg);
 }
 
 static void root(const struct http_request *r, struct http_response *out, void *ctx)
@@ -131,18 +127,18 @@ static void predict(const struct http_request *r, struct http_response *out, voi
     if (text->len > api->max_entries_bytes) {
         err_set(&e, ERR_LIMIT, "entries has %zu bytes, the limit is %zu", text->len,
                 api->max_entries_bytes);
-        put_error(out, status_of(e.code), &e);
+        put_detail(out, status_of(e.code), e.msg);
         return;
     }
     if (predict_entries_parse(text->data, text->len, &entries, &e) != ERR_NONE) {
-        put_error(out, e.code == ERR_INVALID ? 422 : status_of(e.code), &e);
+        put_detail(out, e.code == ERR_INVALID ? 422 : status_of(e.code), e.msg);
         return;
     }
     if (read_input(r, &in, out)) {
         if (predict_run(api->predict, &entries, &in, &out->body, &e) == ERR_NONE)
             out->status = 200;
         else
-            put_error(out, status_of(e.code), &e);
+            put_detail(out, status_of(e.code), e.msg);
     }
     predict_entries_clear(&entries);
 }
@@ -150,6 +146,11 @@ static void predict(const struct http_request *r, struct http_response *out, voi
 const struct http_route api_routes[] = {
     { "GET", "/", root, false },
     { "GET", "/ping", ping, false },
+    { "GET", "/healthz", api_healthz, false },
+    { "GET", "/readyz", api_readyz, false },
+    { "GET", "/metrics", api_metrics, false },
     { "POST", "/predict", predict, true },
 };
 const size_t api_n_routes = sizeof api_routes / sizeof *api_routes;
+_Static_assert(sizeof api_routes / sizeof *api_routes <= HTTP_ROUTES_MAX,
+               "each has a row of counts");

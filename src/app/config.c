@@ -14,6 +14,7 @@ static const char *const log_words[] = { "fatal", "critical", "error", "warning"
                                          "info",  "log",      "debug", "verbose", NULL };
 static const enum log_level log_levels[] = { LOG_ERROR, LOG_ERROR, LOG_ERROR, LOG_WARN, LOG_WARN,
                                              LOG_INFO,  LOG_INFO,  LOG_DEBUG, LOG_DEBUG };
+static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const precisions[] = { "FP32", "FP16", NULL };
 
 static const char one_process[] = "one process serves all requests";
@@ -38,6 +39,8 @@ const struct config_setting config_settings[] = {
     { "IMMICH_PORT", "3003", "serve: the port, 0 for any", NUMBER(0, 65535), AT(port) },
     { "IMMICH_LOG_LEVEL", "info", "serve: what is logged", .kind = CONFIG_CHOICE,
       .choices = log_words, AT(log_level) },
+    { "FOVEA_LOG_FORMAT", "text", "serve: how; a JSON object a line is for programs",
+      .kind = CONFIG_CHOICE, .choices = log_formats, AT(log_format) },
     { "MACHINE_LEARNING_REQUEST_THREADS", "0", "requests worked on at once, 0: one a core",
       NUMBER(0, 1024), AT(request_threads) },
     { "MACHINE_LEARNING_MODEL_INTRA_OP_THREADS", "0", "threads of one network's run, 0: one a core",

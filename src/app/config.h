@@ -47,6 +47,7 @@ struct config {
     /* of the service */
     char *host;
     int port, log_level;                   /* log_level: of enum log_level, by config_log_level() */
+    int log_format;                        /* 1: JSON */
     int request_threads, intra_op_threads; /* 0: one a core */
     int keepalive_s, timeout_s, queue_max;
     int max_body_mib, max_bodies_mib, max_fields, max_entries_kib;

@@ -7,7 +7,7 @@
 
 #include "app/cli.h"
 #include "app/config.h"
-#include "base/log.h"
+#include "app/logging.h"
 
 static const struct cli_command *const commands[] = {
     &cli_index,  &cli_search, &cli_similar, &cli_status, &cli_doctor, &cli_check,
@@ -27,13 +27,6 @@ static void help(void)
            "  fovea search \"beach at sunset\"  find some\n\n"
            "settings from the environment:\n");
     config_print_help();
-}
-
-/* Warnings and errors of the layers below, as one line each. */
-static void to_stderr(enum log_level level, const char *line, void *ctx)
-{
-    (void)ctx;
-    fprintf(stderr, "fovea: %s%s\n", level == LOG_WARN ? "warning: " : "", line);
 }
 
 static int run(const struct cli_command *command, int argc, char **argv)
@@ -85,7 +78,7 @@ static void fill_standard_descriptors(void)
 int main(int argc, char **argv)
 {
     fill_standard_descriptors();
-    log_init(LOG_WARN, to_stderr, NULL);
+    logging_for_command();
     int rc = dispatch(argc, argv);
     /* A full disk behind a redirection must not pass for success. */
     if (fflush(stdout) || ferror(stdout)) {

@@ -8,20 +8,14 @@
 
 #include "api/api.h"
 #include "app/engine.h"
+#include "app/logging.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "http/http.h"
+#include "sys/clock.h"
 #include "sys/cpu.h"
 
 enum { STOP_MS = 10000 };
-
-/* Info and below go without a word in front: they are the log. */
-static void to_stderr(enum log_level level, const char *line, void *ctx)
-{
-    static const char *const words[] = { "error: ", "warning: ", "", "" };
-    (void)ctx;
-    fprintf(stderr, "fovea: %s%s\n", words[level], line);
-}
 
 static enum err_code load_one(struct predict *p, enum model_task task, enum model_type type,
                               const char *name, struct err *err)
@@ -34,26 +28,26 @@ static enum err_code load_one(struct predict *p, enum model_task task, enum mode
     return rc;
 }
 
+static bool is_told_to_end(void)
+{
+    sigset_t pending;
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT);
+}
+
 /* The comma lists of MACHINE_LEARNING_PRELOAD__*. A model that cannot be loaded now is tried again
  * when it is asked for, so it does not keep the others from being served. */
 static void preload(struct predict *p, const struct config *c)
 {
-    static const struct {
-        enum model_task task;
-        enum model_type type;
-    } kinds[CONFIG_N_KINDS] = {
-        { MODEL_CLIP, MODEL_VISUAL },     { MODEL_CLIP, MODEL_TEXTUAL },
-        { MODEL_FACES, MODEL_DETECTION }, { MODEL_FACES, MODEL_RECOGNITION },
-        { MODEL_OCR, MODEL_DETECTION },   { MODEL_OCR, MODEL_RECOGNITION },
-    };
     for (int k = 0; k < CONFIG_N_KINDS; k++) {
-        for (const char *at = c->preload[k]; at && *at;) {
+        for (const char *at = c->preload[k]; at && *at && !is_told_to_end();) {
             char name[MODEL_PATH_MAX];
             struct err why = { 0 };
             at += strspn(at, ", ");
             size_t n = strcspn(at, ", ");
             snprintf(name, sizeof name, "%.*s", (int)n, at);
-            if (n && load_one(p, kinds[k].task, kinds[k].type, name, &why) != ERR_NONE)
+            if (n &&
+                load_one(p, predict_kinds[k].task, predict_kinds[k].type, name, &why) != ERR_NONE)
                 log_write(LOG_ERROR, "preload: %s", why.msg);
             at += n;
         }
@@ -64,7 +58,9 @@ static enum err_code listen_and_serve(const struct config *c, struct predict *p,
                                       unsigned port, const char *socket, const sigset_t *signals,
                                       struct err *err)
 {
-    struct api api = { .predict = p, .max_entries_bytes = (size_t)c->max_entries_kib << 10 };
+    struct api api = { .predict = p,
+                       .max_entries_bytes = (size_t)c->max_entries_kib << 10,
+                       .start_wall_ns = clock_wall_ns() };
     const struct http_options o = {
         .routes = api_routes,
         .n_routes = api_n_routes,
@@ -90,8 +86,10 @@ static enum err_code listen_and_serve(const struct config *c, struct predict *p,
     else
         log_write(LOG_INFO, "listening on %s port %u", host, http_server_port(s));
     preload(p, c);
+    atomic_store(&api.phase, API_READY);
     int signal;
     sigwait(signals, &signal);
+    atomic_store(&api.phase, API_STOPPING);
     log_write(LOG_INFO, "stopping");
     bool idle = http_server_stop(s, STOP_MS);
     if (socket)
@@ -114,7 +112,7 @@ enum err_code serve_run(const struct config *c, const char *host, unsigned port,
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before there are threads: they inherit it */
-    log_init((enum log_level)config_log_level(c), to_stderr, NULL);
+    logging_for_service((enum log_level)config_log_level(c), c->log_format);
     config_log_unused();
     enum err_code rc = engine_init(&e, c, (unsigned)c->intra_op_threads, false, err);
     if (rc != ERR_NONE)

@@ -20,6 +20,17 @@ void log_init(enum log_level max, log_sink_fn fn, void *ctx)
     sink.ctx = ctx;
 }
 
+void log_fields(enum log_level level, const char *message, const struct log_field *fields,
+                size_t n_fields)
+{
+    const struct log_line line = { level, message, fields, n_fields };
+    if (!sink.sink || level > sink.max)
+        return;
+    pthread_mutex_lock(&sink.lock);
+    sink.sink(&line, sink.ctx);
+    pthread_mutex_unlock(&sink.lock);
+}
+
 void log_write(enum log_level level, const char *fmt, ...)
 {
     if (!sink.sink || level > sink.max)
@@ -32,7 +43,5 @@ void log_write(enum log_level level, const char *fmt, ...)
     for (char *p = line; *p; p++)
         if ((unsigned char)*p < 0x20 || *p == 0x7f)
             *p = '?';
-    pthread_mutex_lock(&sink.lock);
-    sink.sink(level, line, sink.ctx);
-    pthread_mutex_unlock(&sink.lock);
+    log_fields(level, line, NULL, 0);
 }

@@ -11,7 +11,10 @@
  * the last counts, text that is not UTF-8 is Latin-1. A body of another type is an empty form.
  *
  * What the server refuses by itself (no such route, a limit, a malformed body) is answered
- * {"detail": "..."}. */
+ * {"detail": "..."}.
+ *
+ * Each request for work is one line of the log, at debug when all was well, with id, status and
+ * times and without any of the content. */
 #ifndef FOVEA_HTTP_HTTP_H
 #define FOVEA_HTTP_HTTP_H
 
@@ -21,6 +24,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "sys/count.h"
 
 struct http_server;
 struct http_request;
@@ -37,11 +41,18 @@ const struct http_field *http_field(const struct http_request *r, const char *na
 /* Becomes true when the client has hung up: nobody will read the response. */
 const atomic_bool *http_gone(const struct http_request *r);
 
+/* What it is called in the log: the client's X-Request-Id where that is 1 to HTTP_ID_MAX letters,
+ * digits and "-_.", else a number of the server's own. It is given back with the answer, unless the
+ * client sent none and the answer is a page and no work. */
+enum { HTTP_ID_MAX = 64 };
+const char *http_request_id(const struct http_request *r);
+
 /* status 0 means that the handler gave none, which is answered 500. */
 struct http_response {
     unsigned status;
     const char *type; /* Content-Type, static; NULL: application/json */
     struct buf body;
+    char why[ERR_MSG_MAX]; /* of a refusal, for the log; "": none */
 };
 
 /* Fills out; out->body is the server's afterwards. */
@@ -53,9 +64,23 @@ struct http_route {
     bool is_work; /* run by the pool: for whatever takes longer than writing a page */
 };
 
+/* What there was to do since the start. */
+enum { HTTP_ROUTES_MAX = 16, HTTP_STATUSES = 600 };
+struct http_stats {
+    /* By the route's place among the options' and the status; the last row is of all other paths.
+     */
+    struct count answers[HTTP_ROUTES_MAX + 1][HTTP_STATUSES];
+    struct count n_gone;             /* clients that left before they were answered */
+    struct count_times queue, total; /* of work: until a thread takes it, and from the whole body to
+                                        the answer */
+    atomic_uint n_working;           /* given to the pool and not back */
+    atomic_uint n_running;           /* of these, those that a thread has taken */
+};
+const struct http_stats *http_stats(const struct http_request *r);
+
 struct http_options {
-    const struct http_route *routes; /* must outlive the server */
-    size_t n_routes;
+    const struct http_route *routes;           /* must outlive the server */
+    size_t n_routes;                           /* at most HTTP_ROUTES_MAX */
     void *ctx;                                 /* given to each handler */
     const char *host;                          /* a name or an address, "[::]" for all */
     unsigned port;                             /* 0: any free one, see http_server_port() */

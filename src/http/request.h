@@ -24,9 +24,12 @@ struct MHD_Connection;
 struct http_request {
     struct http_server *server;
     const struct http_route *route; /* NULL: refused, the body is passed over */
-    const char *allow;              /* a method that the path has */
+    const struct http_route *path;  /* one of that path, of whatever method; NULL: none */
+    char id[HTTP_ID_MAX + 1];       /* "": nobody asked for one yet */
     struct form form;
     uint64_t n_body, deadline_ns;
+    int64_t whole_ns, taken_ns; /* when the body was here, when a thread took it; 0: it was not */
+    unsigned status;            /* as sent; 0: not yet */
     struct http_response response;
     atomic_int n_holders;
     atomic_bool gone;
@@ -37,6 +40,11 @@ void request_release(struct http_request *r);
 /* It will be answered {"detail": detail}; what came of its body is freed, the rest passed over. */
 void request_refuse(struct http_request *r, unsigned status, const char *detail);
 void request_refuse_form(struct http_request *r, const struct err *e); /* form.h's errors */
+
+/* given: what the client calls it, NULL where it does not; kept where it is fit to be. */
+void request_take_id(struct http_request *r, const char *given);
+/* Its line of the log. was_read: the answer went out whole. */
+void request_log(const struct http_request *r, bool was_read);
 
 /* A connection. The peers' lock is over all but connection, fd and id. */
 struct peer {

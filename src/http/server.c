@@ -27,14 +27,20 @@ struct http_server {
     struct peers peers;
     struct form_budget budget;
     unsigned port;
-    atomic_uint n_requests; /* of connections */
-    atomic_uint n_working;  /* given to the pool and not back */
+    struct http_stats stats;
+    uint32_t id_start, last_id; /* the loop's; start differs from one server to the next */
+    atomic_uint n_requests;     /* of connections */
     atomic_bool stopping;
 };
 
 unsigned http_server_port(const struct http_server *s)
 {
     return s->port;
+}
+
+const struct http_stats *http_stats(const struct http_request *r)
+{
+    return &r->server->stats;
 }
 
 /* The route of that path and method, or the refusal. */
@@ -44,13 +50,13 @@ static void find_route(struct http_request *r, const char *method, const char *p
     for (size_t i = 0; i < o->n_routes; i++) {
         if (strcmp(o->routes[i].path, path) != 0)
             continue;
-        r->allow = o->routes[i].method;
+        r->path = &o->routes[i];
         if (!strcmp(o->routes[i].method, method))
             r->route = &o->routes[i];
     }
     if (!r->route)
-        request_refuse(r, r->allow ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND,
-                       r->allow ? "Method Not Allowed" : "Not Found");
+        request_refuse(r, r->path ? MHD_HTTP_METHOD_NOT_ALLOWED : MHD_HTTP_NOT_FOUND,
+                       r->path ? "Method Not Allowed" : "Not Found");
 }
 
 static void refuse_too_large(struct http_request *r)
@@ -59,6 +65,19 @@ static void refuse_too_large(struct http_request *r)
     snprintf(text, sizeof text, "the body is larger than the limit of %llu bytes",
              (unsigned long long)r->server->o.max_body_bytes);
     request_refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, text);
+}
+
+static bool is_work(const struct http_request *r)
+{
+    return r->path && r->path->is_work;
+}
+
+static void set_id(struct http_request *r, struct MHD_Connection *c)
+{
+    struct http_server *s = r->server;
+    request_take_id(r, MHD_lookup_connection_value(c, MHD_HEADER_KIND, "X-Request-Id"));
+    if (!r->id[0] && is_work(r))
+        snprintf(r->id, sizeof r->id, "%08x%08x", s->id_start, ++s->last_id);
 }
 
 static struct http_request *open_request(struct http_server *s, struct MHD_Connection *c,
@@ -73,6 +92,7 @@ static struct http_request *open_request(struct http_server *s, struct MHD_Conne
     atomic_fetch_add(&s->n_requests, 1);
     MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, s->o.timeout_s);
     find_route(r, method, path);
+    set_id(r, c);
     const struct form_limits limits = { .max_file_bytes = s->o.max_body_bytes,
                                         .max_text_bytes = s->o.max_text_bytes,
                                         .max_fields = s->o.max_fields };
@@ -82,6 +102,17 @@ static struct http_request *open_request(struct http_server *s, struct MHD_Conne
                   &limits, &s->budget, &why) != ERR_NONE)
         request_refuse_form(r, &why);
     return r;
+}
+
+static void count_answer(struct http_request *r)
+{
+    struct http_server *s = r->server;
+    size_t row = r->path ? (size_t)(r->path - s->o.routes) : HTTP_ROUTES_MAX;
+    r->status = r->response.status;
+    if (r->status < HTTP_STATUSES)
+        count_add(&s->stats.answers[row][r->status], 1);
+    if (r->whole_ns)
+        count_time(&s->stats.total, clock_mono_ns() - r->whole_ns);
 }
 
 static enum MHD_Result send_response(struct http_request *r, struct MHD_Connection *c)
@@ -102,11 +133,14 @@ static enum MHD_Result send_response(struct http_request *r, struct MHD_Connecti
     }
     MHD_add_response_header(m, "Content-Type", o->type ? o->type : "application/json");
     if (o->status == MHD_HTTP_METHOD_NOT_ALLOWED)
-        MHD_add_response_header(m, "Allow", r->allow);
+        MHD_add_response_header(m, "Allow", r->path->method);
     if (o->status == MHD_HTTP_SERVICE_UNAVAILABLE)
         MHD_add_response_header(m, "Retry-After", "1");
     if (atomic_load(&s->stopping))
         MHD_add_response_header(m, "Connection", "close");
+    if (r->id[0])
+        MHD_add_response_header(m, "X-Request-Id", r->id);
+    count_answer(r);
     enum MHD_Result ok = MHD_queue_response(c, o->status, m);
     MHD_destroy_response(m);
     return ok;
@@ -117,20 +151,24 @@ static void work(void *arg, unsigned worker)
     (void)worker;
     struct http_request *r = arg;
     struct http_server *s = r->server;
+    atomic_fetch_add(&s->stats.n_running, 1);
+    r->taken_ns = clock_mono_ns();
+    count_time(&s->stats.queue, r->taken_ns - r->whole_ns);
     if (!atomic_load(&r->gone))
         r->route->fn(r, &r->response, s->o.ctx);
     peers_answer(&s->peers, r);
     request_release(r);
-    atomic_fetch_sub(&s->n_working, 1);
+    atomic_fetch_sub(&s->stats.n_running, 1);
+    atomic_fetch_sub(&s->stats.n_working, 1);
 }
 
 static bool submit(struct http_request *r)
 {
     atomic_fetch_add(&r->n_holders, 1);
-    atomic_fetch_add(&r->server->n_working, 1);
+    atomic_fetch_add(&r->server->stats.n_working, 1);
     if (pool_try_submit(r->server->pool, work, r))
         return true;
-    atomic_fetch_sub(&r->server->n_working, 1);
+    atomic_fetch_sub(&r->server->stats.n_working, 1);
     atomic_fetch_sub(&r->n_holders, 1);
     return false;
 }
@@ -139,7 +177,7 @@ static void on_hangup(struct http_request *r)
 {
     if (!pool_withdraw(r->server->pool, r))
         return;
-    atomic_fetch_sub(&r->server->n_working, 1);
+    atomic_fetch_sub(&r->server->stats.n_working, 1);
     request_release(r);
 }
 
@@ -150,6 +188,8 @@ static enum MHD_Result dispatch(struct http_request *r, struct MHD_Connection *c
     struct err why = { 0 };
     if (r->route && form_finish(&r->form, &why) != ERR_NONE)
         request_refuse_form(r, &why);
+    if (is_work(r))
+        r->whole_ns = clock_mono_ns();
     if (r->route && r->route->is_work) {
         struct peer *p =
             MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
@@ -221,6 +261,10 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
     if (!r)
         return;
     *state = NULL;
+    if (!r->status)
+        count_add(&s->stats.n_gone, 1);
+    if (is_work(r))
+        request_log(r, how == MHD_REQUEST_TERMINATED_COMPLETED_OK && r->status);
     if (how == MHD_REQUEST_TERMINATED_COMPLETED_OK)
         MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, s->o.keepalive_s);
     request_release(r);
@@ -271,6 +315,8 @@ enum err_code http_server_open(struct http_server **out, const struct http_optio
     s->o = *o;
     s->o.host = s->o.unix_path = NULL;
     s->budget.max = o->max_bodies_bytes;
+    if (getentropy(&s->id_start, sizeof s->id_start))
+        s->id_start = (uint32_t)clock_wall_ns();
     enum err_code rc =
         o->unix_path ? listen_unix(&fd, o->unix_path, err) : listen_tcp(&fd, o->host, o->port, err);
     if (rc == ERR_NONE) {
@@ -317,7 +363,7 @@ bool http_server_stop(struct http_server *s, unsigned timeout_ms)
     s->daemon = NULL;
     if (fd >= 0)
         close(fd);
-    return drain(&s->n_working, deadline_ns);
+    return drain(&s->stats.n_working, deadline_ns);
 }
 
 void http_server_close(struct http_server *s)

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "infer/session.h"
+#include "sys/clock.h"
 #include "sys/cpu.h"
 #include "sys/file.h"
 
@@ -180,6 +181,19 @@ static enum err_code check_input(const struct infer_port *p, const struct infer_
     return err_set(err, ERR_INVALID, "network input \"%s\" takes %s, not %s", p->name, want, got);
 }
 
+const char *infer_provider(const struct infer *in)
+{
+    (void)in; /* no other is built in yet */
+    return "cpu";
+}
+
+static _Thread_local int64_t thread_ns;
+
+int64_t infer_thread_ns(void)
+{
+    return thread_ns;
+}
+
 static enum err_code run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
                          struct infer_tensor *out, size_t n_out, bool large, struct err *err)
 {
@@ -192,7 +206,9 @@ static enum err_code run(struct infer_session *s, const struct infer_tensor *in,
         if (rc != ERR_NONE)
             return rc;
     }
+    int64_t start = clock_mono_ns();
     enum err_code rc = s->backend->run(s, in, out, n_out, large, err);
+    thread_ns += clock_mono_ns() - start;
     for (size_t i = 0; rc != ERR_NONE && i < n_out; i++)
         infer_tensor_clear(&out[i]);
     return rc;

@@ -62,6 +62,9 @@ void infer_destroy(struct infer *in);
  */
 enum err_code infer_describe(struct infer *in, char *out, size_t n, struct err *err);
 
+/* What networks run on: "cpu". Static. */
+const char *infer_provider(const struct infer *in);
+
 /* Load the network at path. identity, a string that changes when any of the network's files does,
  * lets it be kept in cache_dir as prepared and used the next time; NULL: nothing is kept, as it
  * must be for files of more than INFER_KEEP_MAX_BYTES. ERR_NOT_FOUND (the file, or an inference
@@ -91,6 +94,10 @@ enum err_code infer_run(struct infer_session *s, const struct infer_tensor *in, 
  * the session's others, which else keeps its memory until the session is closed. */
 enum err_code infer_run_large(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
                               struct infer_tensor *out, size_t n_out, struct err *err);
+
+/* How long this thread has been inside infer_run() since it began: as a clock, read before and
+ * after, it tells how much of some work was the network's, without passing anything through it. */
+int64_t infer_thread_ns(void);
 
 size_t infer_type_bytes(enum infer_type type);
 /* Elements in t. ERR_LIMIT for a negative dimension or more than INFER_TENSOR_MAX_BYTES. */

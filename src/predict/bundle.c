@@ -29,8 +29,14 @@ void bundle_close(struct predict_bundle *b)
     task_ocr_recognizer_close(b->ocr_recognizer);
 }
 
-unsigned bundle_kind(const struct predict_bundle *b)
+const struct predict_kind predict_kinds[PREDICT_N_KINDS] = {
+    { MODEL_CLIP, MODEL_VISUAL },     { MODEL_CLIP, MODEL_TEXTUAL },
+    { MODEL_FACES, MODEL_DETECTION }, { MODEL_FACES, MODEL_RECOGNITION },
+    { MODEL_OCR, MODEL_DETECTION },   { MODEL_OCR, MODEL_RECOGNITION },
+};
+
+unsigned bundle_kind(enum model_task task, enum model_type type)
 {
-    unsigned second = b->type == MODEL_TEXTUAL || b->type == MODEL_RECOGNITION;
-    return 2 * (unsigned)b->task + second;
+    unsigned second = type == MODEL_TEXTUAL || type == MODEL_RECOGNITION;
+    return 2 * (unsigned)task + second;
 }

@@ -44,7 +44,7 @@ struct slot *cache_take_idle(struct predict *p, int64_t now_ns, bool all)
     struct slot *taken = NULL;
     for (struct slot **at = &p->slots; *at;) {
         struct slot *s = *at;
-        unsigned ttl_s = p->o.ttl_s[bundle_kind(&s->bundle)];
+        unsigned ttl_s = p->o.ttl_s[bundle_kind(s->bundle.task, s->bundle.type)];
         bool old = ttl_s && now_ns - s->used_ns > ttl_s * INT64_C(1000000000);
         if (!is_idle(s) || (!old && !all)) {
             at = &s->next;
@@ -57,7 +57,7 @@ struct slot *cache_take_idle(struct predict *p, int64_t now_ns, bool all)
     return taken;
 }
 
-void cache_close(struct slot *list)
+void cache_close(struct slot *list, struct count *n)
 {
     bool any = list != NULL;
     for (struct slot *next; list; list = next) {
@@ -66,6 +66,8 @@ void cache_close(struct slot *list)
                   model_type_name(list->bundle.type), list->name);
         bundle_close(&list->bundle);
         free(list);
+        if (n)
+            count_add(n, 1);
     }
     if (any)
         memory_give_back();

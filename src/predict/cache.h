@@ -39,13 +39,14 @@ struct predict {
     struct slot *slots;
     struct sweep sweep;
     struct memo memo;
+    struct predict_stats stats; /* no lock */
 };
 
 enum err_code bundle_open(struct predict_bundle *b, struct infer *in, const struct model_folder *f,
                           const struct predict_options *o, struct err *err);
 void bundle_close(struct predict_bundle *b);
-/* Its place in predict_options.ttl_s. */
-unsigned bundle_kind(const struct predict_bundle *b);
+/* The place among predict_kinds. */
+unsigned bundle_kind(enum model_task task, enum model_type type);
 
 /* With the lock held: out of the list. */
 void cache_unlink(struct predict *p, struct slot *s);
@@ -53,8 +54,9 @@ void cache_unlink(struct predict *p, struct slot *s);
 struct slot *cache_take_over_budget(struct predict *p);
 /* With the lock held: those taken out that are idle, all or past their time to live. */
 struct slot *cache_take_idle(struct predict *p, int64_t now_ns, bool all);
-/* Without it: unload what was taken out, and give the memory back to the system. */
-void cache_close(struct slot *list);
+/* Without it: unload what was taken out, and give the memory back to the system. n counts them;
+ * NULL is fine. */
+void cache_close(struct slot *list, struct count *n);
 
 void sweep_init(struct sweep *s);
 enum err_code sweep_start(struct predict *p, struct err *err);

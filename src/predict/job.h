@@ -10,6 +10,7 @@ struct job {
     const struct predict_entry *entry;
     const struct job_kind *kind;
     const struct predict_input *in;
+    struct predict_kind_stats *stats;
     const struct image *image; /* NULL where the input is text */
     const struct job *first;   /* of a kind that needs it: the detection, done */
     struct buf json;           /* its part of the answer */

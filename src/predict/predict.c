@@ -56,7 +56,7 @@ void predict_destroy(struct predict *p)
     if (!p)
         return;
     sweep_stop(p);
-    cache_close(p->slots);
+    cache_close(p->slots, NULL);
     memo_clear(&p->memo);
     infer_destroy(p->infer);
     pthread_cond_destroy(&p->changed);
@@ -114,8 +114,14 @@ static enum err_code load(struct predict *p, struct slot *s, const struct model_
  * that the next who asks tries again, and is freed by the last who waited for it. */
 static void load_slot(struct predict *p, struct slot *s, const struct model_folder *f)
 {
+    struct predict_kind_stats *stats = &p->stats.kinds[bundle_kind(s->bundle.task, s->bundle.type)];
     pthread_mutex_unlock(&p->lock);
+    int64_t start = clock_mono_ns();
     enum err_code rc = load(p, s, f);
+    if (rc == ERR_NONE)
+        count_time(&stats->load, clock_mono_ns() - start);
+    else
+        count_add(&stats->n_load_failures, 1);
     pthread_mutex_lock(&p->lock);
     s->state = rc == ERR_NONE ? SLOT_READY : SLOT_FAILED;
     if (s->state == SLOT_FAILED)
@@ -123,7 +129,7 @@ static void load_slot(struct predict *p, struct slot *s, const struct model_fold
     pthread_cond_broadcast(&p->changed);
     struct slot *too_much = cache_take_over_budget(p);
     pthread_mutex_unlock(&p->lock);
-    cache_close(too_much);
+    cache_close(too_much, &p->stats.n_unloads[PREDICT_BUDGET]);
     pthread_mutex_lock(&p->lock);
 }
 
@@ -171,6 +177,28 @@ void predict_release(struct predict *p, struct predict_bundle *b)
     pthread_mutex_unlock(&p->lock);
 }
 
+const struct predict_stats *predict_stats(const struct predict *p)
+{
+    return &p->stats;
+}
+
+const char *predict_provider(const struct predict *p)
+{
+    return infer_provider(p->infer);
+}
+
+void predict_each_loaded(struct predict *p, void (*fn)(const struct predict_loaded *l, void *ctx),
+                         void *ctx)
+{
+    pthread_mutex_lock(&p->lock);
+    for (const struct slot *s = p->slots; s; s = s->next)
+        if (s->state == SLOT_READY)
+            fn(&(struct predict_loaded){ s->bundle.task, s->bundle.type, s->name, s->n_bytes,
+                                         s->n_users },
+               ctx);
+    pthread_mutex_unlock(&p->lock);
+}
+
 enum err_code predict_space(struct predict *p, const char *name, char out[HASH_HEX],
                             struct err *err)
 {
@@ -189,11 +217,16 @@ enum err_code predict_decode(struct predict *p, const uint8_t *bytes, size_t n,
     memo_forget_pictures(&p->memo, clock_mono_ns() - MEMO_SECONDS * INT64_C(1000000000));
     hash_bytes(bytes, n, key);
     *out = memo_find_picture(&p->memo, key);
+    count_add(*out ? &p->stats.n_picture_hits : &p->stats.n_picture_misses, 1);
     if (*out)
         return ERR_NONE;
+    int64_t start = clock_mono_ns();
     enum err_code rc = image_decode(p->o.decoder, bytes, n, NULL, NULL, &image, err);
-    if (rc != ERR_NONE)
+    if (rc != ERR_NONE) {
+        count_add(&p->stats.n_decode_errors, 1);
         return rc;
+    }
+    count_time(&p->stats.decode, clock_mono_ns() - start);
     *out = memo_keep_picture(&p->memo, key, &image);
     image_clear(&image);
     return *out ? ERR_NONE : err_set(err, ERR_NOMEM, "picture");

@@ -26,6 +26,7 @@
 #include "image/image.h"
 #include "infer/infer.h"
 #include "model/model.h"
+#include "sys/count.h"
 #include "task/task.h"
 
 struct predict;
@@ -44,6 +45,11 @@ struct predict_bundle {
 
 /* Pairs of a task and a type: clip visual, textual, faces detection, recognition, ocr the same. */
 enum { PREDICT_N_KINDS = 6 };
+struct predict_kind {
+    enum model_task task;
+    enum model_type type;
+};
+extern const struct predict_kind predict_kinds[PREDICT_N_KINDS];
 
 struct predict_options {
     const char *models_dir;
@@ -75,6 +81,36 @@ void predict_release(struct predict *p, struct predict_bundle *b); /* NULL is fi
 /* model_space() of the CLIP model of that name; loads no network. */
 enum err_code predict_space(struct predict *p, const char *name, char out[HASH_HEX],
                             struct err *err);
+
+/* What was done since the start. */
+struct predict_kind_stats {
+    struct count n_answered, n_failed; /* entries */
+    struct count_times load;           /* of models that loaded */
+    struct count_times prepare, infer; /* of entries: the network's run, and all before and after */
+    struct count n_load_failures;
+};
+enum predict_unload { PREDICT_IDLE, PREDICT_BUDGET, PREDICT_PRESSURE, PREDICT_N_UNLOADS };
+struct predict_stats {
+    struct predict_kind_stats kinds[PREDICT_N_KINDS];
+    struct count_times decode; /* of pictures */
+    struct count n_decode_errors;
+    struct count n_text_hits, n_text_misses, n_picture_hits, n_picture_misses;
+    struct count n_unloads[PREDICT_N_UNLOADS]; /* by why a model went */
+};
+const struct predict_stats *predict_stats(const struct predict *p);
+/* infer_provider(). */
+const char *predict_provider(const struct predict *p);
+
+/* fn for each model that is loaded, which must not come back to p. n_bytes: of its files. */
+struct predict_loaded {
+    enum model_task task;
+    enum model_type type;
+    const char *name;
+    uint64_t n_bytes;
+    size_t n_users;
+};
+void predict_each_loaded(struct predict *p, void (*fn)(const struct predict_loaded *l, void *ctx),
+                         void *ctx);
 
 /* Requests: what Immich's service is asked for, `{task: {type: {modelName, options}}}`. */
 enum { PREDICT_ENTRIES_MAX = PREDICT_N_KINDS };

@@ -4,6 +4,7 @@
 
 #include "predict/cache.h"
 #include "predict/job.h"
+#include "sys/clock.h"
 
 static const struct job_kind kinds[] = {
     { MODEL_CLIP, MODEL_VISUAL, false, false, clip_run_visual },
@@ -67,8 +68,14 @@ static enum err_code compute(struct predict *p, struct job *j, char identity[HAS
     enum err_code rc = predict_acquire(p, e->task, e->type, e->model, &b, err);
     if (rc == ERR_NONE)
         rc = check_cancel(j->in, err);
+    int64_t start = clock_mono_ns(), infer_start = infer_thread_ns();
     if (rc == ERR_NONE)
         rc = j->kind->run(j, b, err);
+    if (rc == ERR_NONE) {
+        int64_t infer_ns = infer_thread_ns() - infer_start;
+        count_time(&j->stats->infer, infer_ns);
+        count_time(&j->stats->prepare, clock_mono_ns() - start - infer_ns);
+    }
     if (b)
         memcpy(identity, ((const struct slot *)(const void *)b)->identity, HASH_HEX);
     predict_release(p, b);
@@ -82,7 +89,10 @@ static void *carry_out(void *arg)
     uint8_t key[HASH_BYTES];
     char asked[HASH_HEX], used[HASH_HEX] = "";
     bool has_key = j->kind->of_text && text_key(t->p, j, asked, key);
-    if (has_key && memo_find_text(&t->p->memo, key, &j->json))
+    bool known = has_key && memo_find_text(&t->p->memo, key, &j->json);
+    if (has_key)
+        count_add(known ? &t->p->stats.n_text_hits : &t->p->stats.n_text_misses, 1);
+    if (known)
         return NULL;
     j->code = check_cancel(j->in, &j->err);
     if (j->code == ERR_NONE)
@@ -113,6 +123,7 @@ static enum err_code run_wave(struct run *run, bool second, struct err *err)
         struct job *j = turns[i].job;
         if (j->has_thread)
             pthread_join(j->thread, NULL);
+        count_add(j->code == ERR_NONE ? &j->stats->n_answered : &j->stats->n_failed, 1);
         if (rc == ERR_NONE && j->code != ERR_NONE)
             rc = err_set(err, j->code, "%s", j->err.msg);
     }
@@ -154,9 +165,12 @@ static enum err_code plan(struct run *run, const struct predict_entries *entries
 {
     run->n = entries->n;
     for (size_t i = 0; i < run->n; i++)
-        run->jobs[i] = (struct job){ .entry = &entries->at[i],
-                                     .kind = find_kind(&entries->at[i]),
-                                     .in = run->in };
+        run->jobs[i] = (struct job){
+            .entry = &entries->at[i],
+            .kind = find_kind(&entries->at[i]),
+            .stats = &run->p->stats.kinds[bundle_kind(entries->at[i].task, entries->at[i].type)],
+            .in = run->in
+        };
     enum err_code rc = ERR_NONE;
     for (size_t i = 0; i < run->n && rc == ERR_NONE; i++)
         rc = check(run, &run->jobs[i], err);

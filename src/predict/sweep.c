@@ -38,7 +38,7 @@ static void *sweep(void *arg)
         pthread_mutex_lock(&p->lock);
         struct slot *taken = cache_take_idle(p, clock_mono_ns(), all);
         pthread_mutex_unlock(&p->lock);
-        cache_close(taken);
+        cache_close(taken, &p->stats.n_unloads[all ? PREDICT_PRESSURE : PREDICT_IDLE]);
         memo_forget_pictures(&p->memo, all ? INT64_MAX
                                            : clock_mono_ns() - MEMO_SECONDS * INT64_C(1000000000));
         pthread_mutex_lock(&p->lock);

@@ -8,9 +8,11 @@
 
 #include "scratch.h"
 #include "sys/clock.h"
+#include "sys/count.h"
 #include "sys/cpu.h"
 #include "sys/file.h"
 #include "sys/pool.h"
+#include "sys/self.h"
 
 static const char *in_dir(const char *name)
 {
@@ -142,11 +144,52 @@ static void the_machine_is_described(void)
     CHECK(file_self_dir(name, sizeof name) && name[0] == '/');
 }
 
+static void time_all(void *arg, unsigned worker)
+{
+    struct count_times *t = arg;
+    (void)worker;
+    for (int ms = 1; ms <= 1000; ms++)
+        count_time(t, ms * 1000000ll);
+}
+
+static void no_count_is_lost(void)
+{
+    static struct count_times t;
+    struct pool *p;
+    REQUIRE(pool_create(&p, 4, 8, NULL) == ERR_NONE);
+    for (int i = 0; i < 8; i++)
+        pool_submit(p, time_all, &t);
+    pool_destroy(p);
+    CHECK(count_read(&t.in[0]) == 8); /* 1 ms is within "at most 1 ms" */
+    CHECK(count_read(&t.in[1]) == 8); /* 2 ms; 3 is more than 2.5 */
+    CHECK(count_read(&t.in[9]) == 8 * 500);
+    CHECK(!count_read(&t.in[10]) && !count_read(&t.in[COUNT_BOUNDS]));
+    CHECK(count_read(&t.sum_ns) == 8 * 500500 * 1000000ull);
+    count_time(&t, 31 * 1000000000ll);
+    CHECK(count_read(&t.in[COUNT_BOUNDS]) == 1);
+}
+
+static void the_process_knows_what_it_takes(void)
+{
+    struct self_usage a, b;
+    self_usage(&a);
+    int fd = dup(1);
+    self_usage(&b);
+    close(fd);
+    CHECK(a.resident_bytes > 100000 && a.n_fds >= 3 && b.n_fds == a.n_fds + 1);
+    CHECK(a.max_fds > a.n_fds && a.cpu_s > 0 && b.cpu_s >= a.cpu_s);
+}
+
 static const struct tap_case cases[] = {
-    CASE(replace_then_read),        CASE(a_draft_appears_whole_or_not_at_all),
-    CASE(only_regular_files),       CASE(folders_are_made),
-    CASE(pool_runs_everything),     CASE(a_full_queue_says_no),
+    CASE(replace_then_read),
+    CASE(a_draft_appears_whole_or_not_at_all),
+    CASE(only_regular_files),
+    CASE(folders_are_made),
+    CASE(pool_runs_everything),
+    CASE(a_full_queue_says_no),
     CASE(the_machine_is_described),
+    CASE(no_count_is_lost),
+    CASE(the_process_knows_what_it_takes),
 };
 
 int main(void)

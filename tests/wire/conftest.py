@@ -130,7 +130,7 @@ class Server:
             line = self.process.stderr.readline()
             assert line, f'did not start: {self.log}'
             self.log.append(line)
-        self.port = int(self.log[-1].rsplit(maxsplit=1)[-1])
+        self.port = int(self.log[-1].rsplit(maxsplit=1)[-1].rstrip('"}'))  # as text or as JSON
 
     @staticmethod
     def form(boundary='XX', **fields):
