@@ -48,7 +48,7 @@ static bool text_key(struct predict *p, const struct job *j, char identity[HASH_
     if (model_find(p->models_dir, e->task, e->model, &f, NULL) != ERR_NONE ||
         model_identity(&f, e->type, identity, &n_bytes, NULL) != ERR_NONE)
         return false;
-    const char *language = e->language ? e->language : "";
+    const char *language = e->language ? e->language : "\xff"; /* no text's: "" is one */
     struct hash h;
     hash_init(&h);
     hash_update(&h, identity, HASH_HEX);
