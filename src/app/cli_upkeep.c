@@ -1,4 +1,5 @@
-/* cli_upkeep.c - commands for the library as a whole: check, vacuum, export, import. */
+/* cli_upkeep.c - commands for the library as a whole: check, forget, vacuum, export,
+ * import. */
 #include "app/cli.h"
 #include "app/config.h"
 #include "app/out.h"
@@ -11,7 +12,7 @@ static const struct cli_option library_only[] = {
 
 static const struct cli_option vacuum_options[] = {
     { "library", 0, "DIR", "the library's folder (default: $FOVEA_LIBRARY)" },
-    { "purge", 0, NULL, "also forget files that have gone, and what only they held" },
+    { "purge", 0, NULL, "forget for good what has gone: files, and photos that no file holds" },
     { NULL, 0, NULL, NULL },
 };
 
@@ -38,6 +39,24 @@ static int run_check(const struct cli_call *call)
         printf("  %llu sidecars written anew\n", (unsigned long long)c.n_sidecars_written);
     if (c.n_leftovers)
         printf("  %llu leftover files removed\n", (unsigned long long)c.n_leftovers);
+    return EXIT_OK;
+}
+
+static int run_forget(const struct cli_call *call)
+{
+    if (!call->n_args)
+        return cli_usage(call, "name a folder of the library");
+    for (size_t i = 0; i < call->n_args; i++) {
+        struct library_forgotten f;
+        struct err err = { 0 };
+        if (library_forget(cli_library(call), call->args[i], &f, &err) != ERR_NONE)
+            return cli_fail(&err);
+        printf("forgot ");
+        out_path(stdout, call->args[i]);
+        printf(": %lld file%s, with %lld photo%s that no other folder holds\n",
+               (long long)f.n_files, out_plural((uint64_t)f.n_files), (long long)f.n_photos,
+               out_plural((uint64_t)f.n_photos));
+    }
     return EXIT_OK;
 }
 
@@ -92,13 +111,29 @@ const struct cli_command cli_check = {
     .run = run_check,
 };
 
+const struct cli_command cli_forget = {
+    .name = "forget",
+    .args = "[OPTION...] FOLDER...",
+    .summary = "look no more at a folder: a disk that is gone for good, say",
+    .details = "Takes each FOLDER, as `fovea status` lists it, out of the library; it need not be "
+               "there any more,\n"
+               "and what is in it is not touched. Photos that no other folder holds are not found "
+               "any more.\n"
+               "They stay known: `fovea index FOLDER` brings them back without computing them "
+               "again, until\n"
+               "`fovea vacuum --purge` forgets them for good.",
+    .options = library_only,
+    .run = run_forget,
+};
+
 const struct cli_command cli_vacuum = {
     .name = "vacuum",
     .args = "[OPTION...]",
     .summary = "give unused space of the library back",
-    .details = "Compacts the database. With --purge, files that have gone are forgotten for good; "
-               "without it they\n"
-               "stay as tombstones, so that a photo that comes back is known.",
+    .details = "Compacts the database. Files that have gone and photos that no file holds stay "
+               "known, so that a\n"
+               "photo that comes back need not be computed again; --purge forgets them for "
+               "good.",
     .options = vacuum_options,
     .run = run_vacuum,
 };

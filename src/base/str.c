@@ -73,6 +73,12 @@ char *str_format(const char *fmt, ...)
     return n < 0 ? NULL : s;
 }
 
+char *str_path(const char *dir, const char *name)
+{
+    bool slash = *name && !str_ends(dir, "/");
+    return str_format("%s%s%s", dir, slash ? "/" : "", name);
+}
+
 char *str_bytes(uint64_t n, char out[16])
 {
     static const char unit[][4] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };

@@ -21,6 +21,9 @@ bool str_ends(const char *s, const char *suffix);
 char *str_ndup(const char *s, size_t n);
 /* Heap string from a format; NULL when out of memory. */
 char *str_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* "dir/name" on the heap with one slash between them, though dir may be "/"; dir itself where name
+ * is empty. NULL when out of memory. */
+char *str_path(const char *dir, const char *name);
 
 /* "1.5 MiB", "812 B" into out (at least 16 bytes); returns out. */
 char *str_bytes(uint64_t n, char out[16]);

@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "library/library.h"
 #include "library/sidecar.h"
+#include "library/upkeep.h"
 
 /* ---- vectors ---- */
 
@@ -133,42 +134,13 @@ static enum err_code check(struct store *s, const char *dir, struct library_chec
     return rc;
 }
 
-/* For writing, but only one that is there: to look at a folder must not make a library of it. */
-static enum err_code open_existing(struct store **s, const char *dir, struct err *err)
-{
-    enum err_code rc = store_open(s, dir, STORE_READ, err);
-    store_close(*s);
-    *s = NULL;
-    return rc == ERR_NONE ? store_open(s, dir, STORE_WRITE, err) : rc;
-}
-
 enum err_code library_check(const char *dir, struct library_checked *found, struct err *err)
 {
     struct store *s = NULL;
     *found = (struct library_checked){ 0 };
-    enum err_code rc = open_existing(&s, dir, err);
+    enum err_code rc = upkeep_open(&s, dir, err);
     if (rc == ERR_NONE)
         rc = check(s, dir, found, err);
-    store_close(s);
-    return rc;
-}
-
-enum err_code library_vacuum(const char *dir, bool purge, struct store_purged *purged,
-                             struct err *err)
-{
-    struct store *s = NULL;
-    *purged = (struct store_purged){ 0 };
-    enum err_code rc = open_existing(&s, dir, err);
-    if (rc == ERR_NONE && purge) {
-        rc = store_begin(s, err);
-        if (rc == ERR_NONE)
-            rc = store_purge(s, purged, err);
-        rc = store_end(s, rc, err);
-    }
-    if (rc == ERR_NONE)
-        rc = store_vacuum(s, err);
-    if (rc == ERR_NONE)
-        rc = sidecar_refresh_all(s, dir, err);
     store_close(s);
     return rc;
 }

@@ -119,6 +119,16 @@ struct library_checked {
 /* Verify the database, page by page, and everything derived from it; mend what is derived.
  * ERR_CORRUPT when the database itself is damaged: nothing is changed then. */
 enum err_code library_check(const char *dir, struct library_checked *found, struct err *err);
+/* Look no more at a folder of the library, and forget its files and tombstones. Photos that no
+ * other folder holds are not found any more, but stay known by their content until a purge. The
+ * folder itself, which need not be there, is not touched. ERR_NOT_FOUND: the library has no such
+ * folder. */
+struct library_forgotten {
+    int64_t n_files;  /* that were not tombstones */
+    int64_t n_photos; /* that no other file holds */
+};
+enum err_code library_forget(const char *dir, const char *path, struct library_forgotten *out,
+                             struct err *err);
 /* Give unused space back; purge: also forget tombstones and what only they held. */
 enum err_code library_vacuum(const char *dir, bool purge, struct store_purged *purged,
                              struct err *err);

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "base/str.h"
 #include "sys/file.h"
 
 struct photo_limits photo_limits(uint64_t max_bytes, uint64_t max_pixels, uint32_t target_side_px)
@@ -104,9 +103,4 @@ float library_normalise(float *v, size_t dim)
     for (size_t i = 0; i < dim && length > 0; i++)
         v[i] = (float)(v[i] / length);
     return (float)length;
-}
-
-char *photo_path(const char *root, const char *path)
-{
-    return str_format("%s/%s", root, path);
 }

@@ -31,7 +31,4 @@ enum err_code photo_decode(struct image_decoder *d, const uint8_t *bytes, size_t
  * file's size. */
 uint64_t photo_decode_bytes(const struct meta *m, size_t n);
 
-/* root '/' path on the heap, NULL when out of memory. */
-char *photo_path(const char *root, const char *path);
-
 #endif

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buf.h"
+#include "base/str.h"
 #include "library/photo.h"
 #include "library/roots.h"
 #include "library/scan.h"
@@ -95,11 +95,10 @@ static bool embedded(const struct part *p, int64_t photo_id)
 
 static void tell_failure(const struct part *p, const char *path, const char *why)
 {
-    struct buf full = { 0 };
-    if (p->o->on_failure &&
-        buf_printf(&full, NULL, "%s%s%s", p->root->path, *path ? "/" : "", path) == ERR_NONE)
-        p->o->on_failure(full.data, why, p->o->ctx);
-    buf_clear(&full);
+    char *full = p->o->on_failure ? str_path(p->root->path, path) : NULL;
+    if (full)
+        p->o->on_failure(full, why, p->o->ctx);
+    free(full);
 }
 
 static void tell_progress(struct part *p)
@@ -159,17 +158,17 @@ static enum err_code on_folder(const char *path, const struct stat *st, bool mou
                                void *ctx, struct err *err)
 {
     struct part *p = ctx;
-    struct buf full = { 0 };
     if (p->library && st->st_dev == p->library->st_dev && st->st_ino == p->library->st_ino) {
         *enter = false;
         return ERR_NONE;
     }
-    enum err_code rc =
-        buf_printf(&full, err, "%s/%s", strcmp(p->root->path, "/") ? p->root->path : "", path);
-    *enter = rc == ERR_NONE && !mounted && !roots_has(p->roots, full.data);
-    if (rc == ERR_NONE && mounted && !roots_has(p->roots, full.data))
-        rc = roots_add_mounted(p->roots, full.data, err);
-    buf_clear(&full);
+    char *full = str_path(p->root->path, path);
+    if (!full)
+        return err_set(err, ERR_NOMEM, "path of a folder");
+    bool root = roots_has(p->roots, full);
+    *enter = !mounted && !root;
+    enum err_code rc = mounted && !root ? roots_add_mounted(p->roots, full, err) : ERR_NONE;
+    free(full);
     return rc;
 }
 

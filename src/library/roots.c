@@ -142,6 +142,13 @@ static size_t mount_point(char *path, const struct root *root)
     return ok ? at : 0;
 }
 
+/* What of path is below the root that is above it. */
+static const char *rest(const struct root *root, const char *path)
+{
+    path += strlen(root->path);
+    return *path == '/' ? path + 1 : path;
+}
+
 /* real: absolute and without links. */
 static enum err_code add_present(struct roots *r, struct store *s, char *real,
                                  const struct stat *st, struct err *err)
@@ -157,8 +164,28 @@ static enum err_code add_present(struct roots *r, struct store *s, char *real,
         rc = roots_join(root, s, err);
     if (rc != ERR_NONE)
         return rc;
-    const char *rest = real + strlen(root->path);
-    return add_part(r, root, *rest == '/' ? rest + 1 : rest, err);
+    return add_part(r, root, rest(root, real), err);
+}
+
+enum err_code roots_find(const struct roots *r, const char *path, int64_t *id, struct err *err)
+{
+    char *real = realpath(path, NULL);
+    if (!real)
+        real = absolute(path);
+    if (!real)
+        return err_set(err, ERR_NOMEM, "%s: no memory for its name", path);
+    const struct root *root = innermost(r, real);
+    enum err_code rc = ERR_NONE;
+    if (!root)
+        rc = err_set(err, ERR_NOT_FOUND,
+                     "%s: not a folder of the library; `fovea status` lists them", real);
+    else if (strcmp(root->path, real) != 0)
+        rc = err_set(err, ERR_NOT_FOUND, "%s: a part of %s, which can be forgotten as a whole only",
+                     real, root->path);
+    else
+        *id = root->id;
+    free(real);
+    return rc;
 }
 
 enum err_code roots_add_path(struct roots *r, struct store *s, const char *path, struct err *err)
@@ -181,7 +208,7 @@ enum err_code roots_add_path(struct roots *r, struct store *s, const char *path,
     else if (there)
         rc = add_present(r, s, real, &st, err);
     else
-        rc = add_part(r, root, real[strlen(root->path)] ? real + strlen(root->path) + 1 : "", err);
+        rc = add_part(r, root, rest(root, real), err);
     for (root = r->known; root && rc == ERR_NONE; root = root->next)
         if (roots_below(root->path, real))
             rc = add_part(r, root, "", err);

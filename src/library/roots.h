@@ -37,6 +37,8 @@ enum err_code roots_add_path(struct roots *r, struct store *s, const char *path,
 enum err_code roots_add_all(struct roots *r, struct err *err);
 /* Walk the disk that is mounted at this path. */
 enum err_code roots_add_mounted(struct roots *r, const char *path, struct err *err);
+/* The root of this name, whether or not there is such a folder now. ERR_NOT_FOUND. */
+enum err_code roots_find(const struct roots *r, const char *path, int64_t *id, struct err *err);
 bool roots_has(const struct roots *r, const char *path);
 /* Put it into the store where it is not there yet. */
 enum err_code roots_join(struct root *root, struct store *s, struct err *err);

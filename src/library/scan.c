@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/str.h"
 #include "image/image.h"
 #include "sys/clock.h"
 
@@ -182,15 +183,14 @@ static enum err_code walk_dir(struct walk *w, int fd, unsigned depth, struct err
 enum err_code scan_run(const struct scan *s, uint64_t *n_entries, struct err *err)
 {
     struct walk w = { .s = s };
-    struct buf abs = { 0 };
+    char *abs = str_path(s->root, s->part);
     *n_entries = 0;
-    enum err_code rc = buf_printf(&abs, err, "%s/%s", s->root, s->part);
+    enum err_code rc =
+        abs ? buf_puts(&w.path, s->part, err) : err_set(err, ERR_NOMEM, "path of %s", s->root);
     if (rc == ERR_NONE)
-        rc = buf_puts(&w.path, s->part, err);
-    if (rc == ERR_NONE)
-        rc = sub_dir(&w, AT_FDCWD, abs.data, false, 0, err);
+        rc = sub_dir(&w, AT_FDCWD, abs, false, 0, err);
     *n_entries = w.n_entries;
-    buf_clear(&abs);
+    free(abs);
     buf_clear(&w.path);
     free(w.seen);
     return rc;

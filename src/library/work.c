@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "library/photo.h"
 #include "sys/clock.h"
 #include "sys/file.h"
@@ -174,7 +175,7 @@ static enum err_code put_failure(struct shared *sh, const struct job *j, enum er
     sh->n_failed++;
     sh->report->n_failed++;
     if (sh->o->on_failure) {
-        char *path = photo_path(j->root, j->path);
+        char *path = str_path(j->root, j->path);
         sh->o->on_failure(path ? path : j->path, why, sh->o->ctx);
         free(path);
     }
@@ -320,7 +321,7 @@ static void do_job(struct worker *w, const struct job *j)
     size_t n = 0;
     int64_t t = clock_mono_ns();
     *slot = (struct slot){ 0 };
-    char *path = photo_path(j->root, j->path);
+    char *path = str_path(j->root, j->path);
     enum err_code rc =
         path ? file_read(path, (size_t)w->sh->limits.max_bytes, &bytes, &n, NULL, &err)
              : err_set(&err, ERR_NOMEM, "path of a photo");

@@ -39,10 +39,17 @@ enum err_code store_text_needed(struct store *s, sqlite3_stmt *st, int column, c
                                 struct err *err);
 enum err_code store_exec(struct store *s, const char *sql, const char *what, struct err *err);
 
+/* In SQL, root r's path as it stands before those of its files. Only that of "/" ends in a slash.
+ */
+#define STORE_ROOT_SLASH "rtrim(r.path, '/') || '/'"
+
 /* schema.c: bring the database up to what this program knows. */
 enum err_code store_schema_check(struct store *s, bool may_write, const char *dir, struct err *err);
 
 /* lock.c: the writer's lock; *fd to be closed to give it back. */
 enum err_code store_lock_take(const char *dir, int *fd, struct err *err);
+/* Fails where the library's disk gives no locks, which SQLite takes for a lock of somebody else's
+ * and waits for. */
+enum err_code store_lock_probe(const char *dir, struct err *err);
 
 #endif

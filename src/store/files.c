@@ -37,6 +37,15 @@ enum err_code store_root_mark(struct store *s, int64_t id, const char *offline, 
     return store_run(s, st, "cannot note a folder", err);
 }
 
+enum err_code store_root_remove(struct store *s, int64_t id, struct err *err)
+{
+    sqlite3_stmt *st = store_stmt(s, "DELETE FROM root WHERE id = ?1", err);
+    if (!st)
+        return ERR_INTERNAL;
+    sqlite3_bind_int64(st, 1, id);
+    return store_run(s, st, "cannot remove a folder", err);
+}
+
 enum err_code store_roots(struct store *s, store_root_fn fn, void *ctx, struct err *err)
 {
     sqlite3_stmt *st =
@@ -106,7 +115,7 @@ enum err_code store_failures(struct store *s, store_file_fn fn, void *ctx, struc
     sqlite3_stmt *st = store_stmt(
         s,
         "SELECT f.id, f.root_id, f.size_bytes, f.mtime_ns, f.photo_id, f.retry, 0,"
-        " r.path || '/' || f.path, f.error FROM file f"
+        " " STORE_ROOT_SLASH " || f.path, f.error FROM file f"
         " JOIN root r ON r.id = f.root_id WHERE f.error IS NOT NULL AND f.gone_ns IS NULL"
         " ORDER BY f.root_id, f.path",
         err);
@@ -167,10 +176,10 @@ enum err_code store_file_photo(struct store *s, const char *path, int64_t *photo
     *photo_id = 0;
     sqlite3_stmt *st =
         store_stmt(s,
-                   "SELECT f.photo_id FROM root r JOIN file f ON f.root_id = r.id"
-                   " AND f.path = substr(?1, length(r.path) + 2) WHERE f.photo_id IS NOT NULL"
-                   " AND f.gone_ns IS NULL AND substr(?1, 1, length(r.path) + 1) = CAST(r.path || "
-                   "'/' AS BLOB)",
+                   "SELECT f.photo_id FROM (SELECT r.id, CAST(" STORE_ROOT_SLASH " AS BLOB) AS dir"
+                   " FROM root r) AS r JOIN file f ON f.root_id = r.id"
+                   " AND f.path = substr(?1, length(r.dir) + 1) WHERE f.photo_id IS NOT NULL"
+                   " AND f.gone_ns IS NULL AND substr(?1, 1, length(r.dir)) = r.dir",
                    err);
     if (!st)
         return ERR_INTERNAL;

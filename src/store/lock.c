@@ -20,6 +20,27 @@ static enum err_code busy(int fd, const char *dir, struct err *err)
                    dir, *owner ? owner : "another process");
 }
 
+static enum err_code no_locks(const char *dir, struct err *err)
+{
+    return err_set(err, ERR_IO,
+                   "library %s: its disk gives no locks, which programs that run at once need; "
+                   "mount it with locks, or keep the library on another disk (--library)",
+                   dir);
+}
+
+/* The database itself must not be opened here: closing it would end SQLite's locks on it. */
+enum err_code store_lock_probe(const char *dir, struct err *err)
+{
+    char *path = str_format("%s/library.lock", dir);
+    struct flock byte = { .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_len = 1 };
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) : -1;
+    bool none = fd >= 0 && fcntl(fd, F_OFD_SETLK, &byte) && errno == ENOLCK;
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return none ? no_locks(dir, err) : ERR_NONE;
+}
+
 enum err_code store_lock_take(const char *dir, int *fd, struct err *err)
 {
     char *path = str_format("%s/library.lock", dir);
@@ -30,15 +51,16 @@ enum err_code store_lock_take(const char *dir, int *fd, struct err *err)
     if (*fd < 0)
         rc = err_set(err, ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     else if (flock(*fd, LOCK_EX | LOCK_NB))
-        rc = errno == EWOULDBLOCK
-                 ? busy(*fd, dir, err)
-                 : err_set(err, ERR_IO, "%s: cannot lock: %s", path, strerror(errno));
+        rc = errno == EWOULDBLOCK ? busy(*fd, dir, err)
+             : errno == ENOLCK    ? no_locks(dir, err)
+                               : err_set(err, ERR_IO, "%s: cannot lock: %s", path, strerror(errno));
     if (rc == ERR_NONE) {
         char host[64] = "", line[128];
         gethostname(host, sizeof host - 1);
         int n = snprintf(line, sizeof line, "process %ld on %s\n", (long)getpid(), host);
-        /* A disk that is full must not keep anybody from reading, so this may fail. */
-        if (ftruncate(*fd, 0) || pwrite(*fd, line, (size_t)n, 0) != n)
+        /* A disk that is full must not keep anybody from reading, so this may fail. Cut to length
+         * after it is written, so that whoever reads it finds a name at any moment. */
+        if (pwrite(*fd, line, (size_t)n, 0) != n || ftruncate(*fd, n))
             errno = 0;
     } else if (*fd >= 0) {
         close(*fd);

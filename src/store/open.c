@@ -94,8 +94,10 @@ enum err_code store_exec(struct store *s, const char *sql, const char *what, str
 
 /* A WAL database cannot be opened where its -shm file cannot be made. A library on read-only media
  * is then opened as immutable, which is right when no -wal holds newer pages. */
-static enum err_code open_read(struct store *s, struct err *err)
+static enum err_code open_read(struct store *s, const char *dir, struct err *err)
 {
+    if (store_lock_probe(dir, err) != ERR_NONE)
+        return ERR_IO;
     /* The wait is for a writer that ends, or another reader that recovers what a killed one left.
      */
     if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
@@ -130,6 +132,8 @@ static enum err_code open_write(struct store *s, const char *dir, struct err *er
     enum err_code rc = file_make_dirs(dir, err);
     if (rc == ERR_NONE)
         rc = store_lock_take(dir, &s->lock_fd, err);
+    if (rc == ERR_NONE)
+        rc = store_lock_probe(dir, err);
     if (rc != ERR_NONE)
         return rc;
     if (sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL))
@@ -160,8 +164,10 @@ enum err_code store_open(struct store **out, const char *dir, enum store_mode mo
     enum err_code rc;
     if (mode == STORE_READ && !file_exists(path))
         rc = err_set(err, ERR_NOT_FOUND, "no library in %s: `fovea index FOLDER` makes one", dir);
+    else if (mode == STORE_READ)
+        rc = open_read(s, dir, err);
     else
-        rc = mode == STORE_READ ? open_read(s, err) : open_write(s, dir, err);
+        rc = open_write(s, dir, err);
     if (rc == ERR_NONE) {
         sqlite3_busy_timeout(s->db, BUSY_MS);
         rc = store_exec(s, "PRAGMA foreign_keys = ON; PRAGMA trusted_schema = OFF",

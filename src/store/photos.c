@@ -114,7 +114,7 @@ enum err_code store_photo_path(struct store *s, int64_t id, char **path, struct 
     *path = NULL;
     sqlite3_stmt *st =
         store_stmt(s,
-                   "SELECT r.path || '/' || f.path FROM file f"
+                   "SELECT " STORE_ROOT_SLASH " || f.path FROM file f"
                    " JOIN root r ON r.id = f.root_id WHERE f.photo_id = ?1"
                    " ORDER BY f.gone_ns IS NOT NULL, r.offline IS NOT NULL, f.id LIMIT 1",
                    err);

@@ -58,6 +58,8 @@ enum err_code store_root_add(struct store *s, const char *path, int64_t now_ns, 
 /* offline: NULL when it was found at now_ns. */
 enum err_code store_root_mark(struct store *s, int64_t id, const char *offline, int64_t now_ns,
                               struct err *err);
+/* With all of its files; photos and vectors stay. */
+enum err_code store_root_remove(struct store *s, int64_t id, struct err *err);
 enum err_code store_roots(struct store *s, store_root_fn fn, void *ctx, struct err *err);
 
 /* ---- files ---- */
@@ -178,7 +180,7 @@ struct store_counts {
     int64_t n_roots, n_files, n_gone, n_failed, n_photos, n_photos_dead;
 };
 enum err_code store_count(struct store *s, struct store_counts *out, struct err *err);
-/* Files that could not be read, with root_path '/' path joined in f->path. */
+/* Files that could not be read, with the absolute path in f->path. */
 enum err_code store_failures(struct store *s, store_file_fn fn, void *ctx, struct err *err);
 /* SQLite's own check of every page and index, and of every reference. ERR_CORRUPT with what it
  * found first. */

@@ -386,7 +386,9 @@ CALLS(flock, (int fd, int how), (fd, how), fd_fails(LOCK, fd))
         va_start(ap, command);                                                                     \
         void *arg = va_arg(ap, void *);                                                            \
         va_end(ap);                                                                                \
-        return command == F_SETLK && fd_fails(LOCK, fd) ? -1 : next(fd, command, arg);             \
+        return (command == F_SETLK || command == F_OFD_SETLK) && fd_fails(LOCK, fd)                \
+                   ? -1                                                                            \
+                   : next(fd, command, arg);                                                       \
     }
 
 CONTROLS(fcntl)

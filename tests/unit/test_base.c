@@ -93,6 +93,14 @@ static void numbers_are_whole_or_refused(void)
     for (size_t k = 0; k < sizeof bad_d / sizeof *bad_d; k++)
         CHECK(!str_to_f64(bad_d[k], &d));
     char b[16];
+    static const char *const paths[][3] = {
+        { "/a", "b/c", "/a/b/c" }, { "/", "b", "/b" }, { "/a", "", "/a" }, { "/", "", "/" }
+    };
+    for (size_t k = 0; k < sizeof paths / sizeof *paths; k++) {
+        char *path = str_path(paths[k][0], paths[k][1]);
+        CHECK_STR(path, paths[k][2]);
+        free(path);
+    }
     CHECK_STR(str_bytes(812, b), "812 B");
     CHECK_STR(str_bytes(1536, b), "1.5 KiB");
     CHECK_STR(str_bytes((uint64_t)512 << 20, b), "512 MiB");

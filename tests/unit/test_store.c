@@ -103,6 +103,39 @@ static void files_photos_and_tombstones(void)
     scratch_remove();
 }
 
+static enum err_code note_path(const struct store_file *f, void *ctx, struct err *err)
+{
+    (void)err;
+    snprintf(ctx, 64, "%s", f->path);
+    return ERR_NONE;
+}
+
+static void files_of_the_root_folder(void)
+{
+    struct store *s = NULL;
+    int64_t root = 0, found = 0;
+    char failed[64] = "", *path = NULL;
+    scratch_make();
+    REQUIRE(store_open(&s, scratch, STORE_WRITE, NULL) == ERR_NONE);
+    CHECK(store_begin(s, NULL) == ERR_NONE);
+    int64_t photo = add_photo(s, 1, 5);
+    CHECK(store_root_add(s, "/", 7, &root, NULL) == ERR_NONE);
+    struct store_file f = { .root_id = root, .photo_id = photo, .path = "a/b.jpg", .path_len = 7 };
+    CHECK(store_file_put(s, &f, NULL) == ERR_NONE);
+    f = (struct store_file){ .root_id = root, .error = "bad", .path = "c.jpg", .path_len = 5 };
+    CHECK(store_file_put(s, &f, NULL) == ERR_NONE && store_commit(s, NULL) == ERR_NONE);
+
+    CHECK(store_file_photo(s, "/a/b.jpg", &found, NULL) == ERR_NONE && found == photo);
+    CHECK(store_file_photo(s, "a/b.jpg", &found, NULL) == ERR_NONE && found == 0);
+    CHECK(store_photo_path(s, photo, &path, NULL) == ERR_NONE);
+    CHECK_STR(path, "/a/b.jpg");
+    CHECK(store_failures(s, note_path, failed, NULL) == ERR_NONE);
+    CHECK_STR(failed, "/c.jpg");
+    free(path);
+    store_close(s);
+    scratch_remove();
+}
+
 struct dates {
     int64_t ids[8];
     int n;
@@ -224,9 +257,8 @@ static void newer_foreign_and_garbage_are_refused(void)
 }
 
 static const struct tap_case cases[] = {
-    CASE(files_photos_and_tombstones),
-    CASE(vectors_by_date_and_generation),
-    CASE(one_writer_many_readers),
+    CASE(files_photos_and_tombstones),           CASE(files_of_the_root_folder),
+    CASE(vectors_by_date_and_generation),        CASE(one_writer_many_readers),
     CASE(newer_foreign_and_garbage_are_refused),
 };
 TAP_MAIN(cases)

@@ -388,8 +388,8 @@ def test_no_library_yet(library):
 
 
 def test_help_everywhere(fovea):
-    for name in ('index', 'search', 'similar', 'embed', 'status', 'doctor', 'check', 'vacuum', 'export',
-                 'import'):
+    for name in ('index', 'search', 'similar', 'embed', 'status', 'doctor', 'check', 'forget', 'vacuum',
+                 'export', 'import'):
         result = fovea(name, '--help')
         assert result.status == 0 and result.out.startswith(f'usage: fovea {name}') and not result.err
     assert fovea('--version').out.startswith('fovea ')

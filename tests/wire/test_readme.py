@@ -10,6 +10,7 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 # What a test of the tests would run for ever, and what needs a model that is not to be had offline.
 NOT_RUN = {'./dev check': 'it runs this test',
+           'build/fovea forget /media/old-disk': 'needs a disk that is in the library',
            'build/fovea serve': 'it serves until it is stopped; test_serve.py runs it',
            'build/fovea index --model ViT-B-32__openai ~/Pictures': 'needs the weights of a real CLIP'}
 

@@ -135,7 +135,7 @@ def test_what_the_database_says_cannot_break_a_line(filled):
 
 
 def test_no_command_makes_a_library_by_looking(library):
-    for command in (('check',), ('vacuum',), ('export', library.folder.parent / 'out')):
+    for command in (('check',), ('forget', '/'), ('vacuum',), ('export', library.folder.parent / 'out')):
         assert library(*command).status == 1 and not library.folder.exists()
 
 
@@ -145,6 +145,36 @@ def test_vacuum_purges_only_when_told(filled):
     assert result.status == 0 and 'forgot 1 files' in result.out and '1 photos' in result.out
     assert json.loads(filled('status', '--json').out)['gone'] == 0
     assert 'all is whole' in filled('check').out and filled('search', 'red').status == 0
+
+
+def test_a_folder_is_forgotten_and_comes_back(filled, pictures, tmp_path):
+    elsewhere = tmp_path / 'elsewhere'
+    elsewhere.mkdir()
+    shutil.copy(pictures.folder / '1.jpg', elsewhere / 'one.jpg')
+    (pictures.folder / 'part').mkdir()
+    assert filled('index', elsewhere).status == 0
+    for path, why in ((pictures.folder / 'part', f'a part of {pictures.folder}'), (tmp_path, 'fovea status'),
+                      ('nowhere', 'fovea status')):
+        result = filled('forget', path)
+        assert result.status == 1 and result.err.count('\n') == 1 and why in result.err
+    gone = tmp_path / 'gone'
+    os.rename(pictures.folder, gone)
+    before = sorted(gone.iterdir())
+    result = filled('forget', pictures.folder)
+    assert result == (0, f'forgot {pictures.folder}: 8 files, with 5 photos that no other folder holds\n', '')
+    assert sorted(gone.iterdir()) == before
+    status = json.loads(filled('status', '--json').out)
+    assert (status['photos'], status['files'], status['failed'], status['gone']) == (1, 1, 0, 0)
+    assert [r['path'] for r in status['roots']] == [str(elsewhere)]
+    assert [r['path'] for r in json.loads(filled('search', '--json', 'red').out)['results']] == [f'{elsewhere}/one.jpg']
+    assert 'all is whole' in filled('check').out
+    assert filled('index').status == 0
+    result = filled('index', gone)
+    assert '0 added, 7 copied or moved, 0 unchanged, 1 failed' in result.out
+    assert filled('forget', gone, elsewhere).status == 0
+    assert 'forgot 0 files that had gone and 7 photos' in filled('vacuum', '--purge').out
+    assert json.loads(filled('status', '--json').out)['spaces'][0]['vectors'] == 0
+    assert 'name one' in filled('index').err and filled('search', 'red') == (0, '', '')
 
 
 def test_export_and_import_give_the_same_library(filled, library, tmp_path):
