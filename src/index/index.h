@@ -41,6 +41,7 @@ void index_from_f16(const uint16_t *v, size_t dim, float *out); /* exact */
 struct index_view {
     const int64_t *ids;  /* [n_rows]; >= 0 */
     const float *scales; /* [n_rows]; greatest absolute value of the vector / 127 */
+    const int32_t *sums; /* [n_rows] of a row's values */
     const int8_t *rows;  /* [n_rows, stride] in [-127, 127], zero from dim on; 64-byte aligned */
     size_t n_rows, dim, stride; /* stride: dim rounded up to 64 */
 };

@@ -20,7 +20,8 @@ enum err_code layout_make(struct layout_header *h, const struct index_stamp *sta
     memcpy(h->space, stamp->space, sizeof h->space);
     /* Below 2^44 by the limits above, so nothing here can overflow. */
     h->scales_at = h->ids_at + h->n_rows * sizeof(int64_t);
-    h->rows_at = (h->scales_at + h->n_rows * sizeof(float) + 63) & ~(uint64_t)63;
+    h->sums_at = h->scales_at + h->n_rows * sizeof(float);
+    h->rows_at = (h->sums_at + h->n_rows * sizeof(int32_t) + 63) & ~(uint64_t)63;
     h->file_bytes = h->rows_at + h->n_rows * h->stride;
     return ERR_NONE;
 }

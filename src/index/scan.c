@@ -19,8 +19,11 @@ static bool is_candidate(const struct index_filter *f, int64_t id)
     return i < f->n_bits && f->bits[i / 64] >> i % 64 & 1;
 }
 
+/* Rows of which it is asked at once whether any exceeds the threshold. */
+enum { GROUP = 64 };
+
 /* x[i] = dots[i] * scales[i]; how many of them exceed the threshold. Compilers vectorise it, and
- * nearly always nothing does, so what follows a block's dot products is a few dozen instructions.
+ * nearly always nothing does, so what follows a group's dot products is a few dozen instructions.
  */
 static size_t weigh(const int32_t *dots, const float *scales, size_t n, float threshold, float *x)
 {
@@ -32,21 +35,31 @@ static size_t weigh(const int32_t *dots, const float *scales, size_t n, float th
     return (size_t)over;
 }
 
-/* Every row of [lo, hi), at most BLOCK; of those that win, the candidates. */
+/* The rows [lo, hi) that win, where they are candidates; dots: [hi - lo]. */
+static void keep_best(const struct scan *s, size_t view, size_t lo, size_t hi, const int32_t *dots,
+                      struct topk *top)
+{
+    const struct index_view *v = &s->views[view];
+    float x[GROUP];
+    for (size_t n; lo < hi; lo += n, dots += n) {
+        n = hi - lo < GROUP ? hi - lo : GROUP;
+        if (!weigh(dots, v->scales + lo, n, top->threshold, x))
+            continue;
+        for (size_t i = 0; i < n; i++)
+            if (x[i] > top->threshold && (!s->filter || is_candidate(s->filter, v->ids[lo + i])))
+                topk_push(top, (struct topk_item){ x[i], (uint32_t)view, lo + i });
+    }
+}
+
+/* Every row of [lo, hi), at most BLOCK. */
 static void score_all(const struct scan *s, size_t view, size_t lo, size_t hi, struct topk *tops)
 {
     const struct index_view *v = &s->views[view];
     int32_t dots[BLOCK];
-    float x[BLOCK];
     for (size_t q = 0; q < s->n_queries; q++) {
-        struct topk *top = &tops[q];
-        simd_get()->dot_i8(v->rows + lo * v->stride, v->stride, hi - lo, s->queries + q * s->stride,
-                           v->stride, dots);
-        if (!weigh(dots, v->scales + lo, hi - lo, top->threshold, x))
-            continue;
-        for (size_t r = lo; r < hi; r++)
-            if (x[r - lo] > top->threshold && (!s->filter || is_candidate(s->filter, v->ids[r])))
-                topk_push(top, (struct topk_item){ x[r - lo], (uint32_t)view, r });
+        simd_get()->dot_i8(v->rows + lo * v->stride, v->stride, hi - lo, v->sums + lo,
+                           s->queries + q * s->stride, v->stride, dots);
+        keep_best(s, view, lo, hi, dots, &tops[q]);
     }
 }
 
@@ -58,7 +71,7 @@ static void score_some(const struct scan *s, size_t view, const size_t *some, si
     for (size_t i = 0; i < n; i++)
         for (size_t q = 0; q < s->n_queries; q++) {
             int32_t dot;
-            simd_get()->dot_i8(v->rows + some[i] * v->stride, v->stride, 1,
+            simd_get()->dot_i8(v->rows + some[i] * v->stride, v->stride, 1, v->sums + some[i],
                                s->queries + q * s->stride, v->stride, &dot);
             float x = (float)dot * v->scales[some[i]];
             if (x > tops[q].threshold)

@@ -119,8 +119,9 @@ static enum err_code quantise_queries(struct search *s, struct arena *mem, struc
         return ERR_NOMEM;
     int8_t *queries = (int8_t *)block + (-(uintptr_t)block & 63); /* each load within one line */
     for (size_t i = 0; i < q->n; i++) {
+        int32_t sum; /* is of use in rows only */
         enum err_code rc = vector_quantise(q->vectors + i * q->dim, q->dim, queries + i * stride,
-                                           &s->scales[i], err);
+                                           &s->scales[i], &sum, err);
         if (rc != ERR_NONE) {
             err_prefix(err, "query %zu", i);
             return rc;

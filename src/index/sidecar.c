@@ -50,6 +50,7 @@ enum err_code index_sidecar_open(struct index_sidecar *s, const char *path,
     const char *base = s->map.data;
     s->view = (struct index_view){ .ids = (const int64_t *)(base + h.ids_at),
                                    .scales = (const float *)(base + h.scales_at),
+                                   .sums = (const int32_t *)(base + h.sums_at),
                                    .rows = (const int8_t *)(base + h.rows_at),
                                    .n_rows = (size_t)h.n_rows,
                                    .dim = h.dim,

@@ -29,7 +29,7 @@ static enum err_code check(float top, struct err *err)
     return ERR_NONE;
 }
 
-enum err_code vector_quantise(const float *v, size_t dim, int8_t *out, float *scale,
+enum err_code vector_quantise(const float *v, size_t dim, int8_t *out, float *scale, int32_t *sum,
                               struct err *err)
 {
     float top = max_abs(v, dim);
@@ -38,19 +38,23 @@ enum err_code vector_quantise(const float *v, size_t dim, int8_t *out, float *sc
         return rc;
     const float per_unit = 127 / top;
     const float magic = 0x1.8p23f; /* adding it leaves no bits for a fraction: rounds to even */
-    for (size_t i = 0; i < dim; i++)
+    int32_t s = 0;
+    for (size_t i = 0; i < dim; i++) {
         out[i] = (int8_t)(v[i] * per_unit + magic - magic);
+        s += out[i];
+    }
     memset(out + dim, 0, vector_stride(dim) - dim);
     *scale = top / 127;
+    *sum = s;
     return ERR_NONE;
 }
 
 enum err_code vector_quantise_f16(const uint16_t *v, size_t dim, int8_t *out, float *scale,
-                                  struct err *err)
+                                  int32_t *sum, struct err *err)
 {
     float f[INDEX_DIM_MAX];
     simd_get()->half_decode(v, dim, f);
-    return vector_quantise(f, dim, out, scale, err);
+    return vector_quantise(f, dim, out, scale, sum, err);
 }
 
 enum err_code index_to_f16(const float *v, size_t dim, uint16_t *out, struct err *err)

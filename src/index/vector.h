@@ -12,10 +12,10 @@ static inline size_t vector_stride(size_t dim)
 }
 
 /* Symmetric int8: scale = max|v| / 127, out[i] = v[i] / scale to the nearest (ties to even), zero
- * from dim to the stride. ERR_INVALID for what is not finite, or is zero. */
-enum err_code vector_quantise(const float *v, size_t dim, int8_t *out, float *scale,
+ * from dim to the stride; *sum of out. ERR_INVALID for what is not finite, or is zero. */
+enum err_code vector_quantise(const float *v, size_t dim, int8_t *out, float *scale, int32_t *sum,
                               struct err *err);
 enum err_code vector_quantise_f16(const uint16_t *v, size_t dim, int8_t *out, float *scale,
-                                  struct err *err);
+                                  int32_t *sum, struct err *err);
 
 #endif

@@ -46,6 +46,9 @@ static enum err_code flush(struct index_writer *w, struct err *err)
         rc = file_draft_write(&w->file, h->scales_at + at * sizeof *v->scales, v->scales,
                               n * sizeof *v->scales, err);
     if (rc == ERR_NONE)
+        rc = file_draft_write(&w->file, h->sums_at + at * sizeof *v->sums, v->sums,
+                              n * sizeof *v->sums, err);
+    if (rc == ERR_NONE)
         rc = file_draft_write(&w->file, h->rows_at + at * h->stride, v->rows, n * v->stride, err);
     if (rc == ERR_NONE) {
         w->n_written += n;

@@ -17,9 +17,10 @@ float dot_f16_c(const uint16_t *a, const float *b, size_t n)
     return s;
 }
 
-void dot_i8_c(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
-              int32_t *out)
+void dot_i8_c(const int8_t *rows, size_t stride, size_t n_rows, const int32_t *sums,
+              const int8_t *q, size_t n, int32_t *out)
 {
+    (void)sums;
     for (size_t r = 0; r < n_rows; r++, rows += stride) {
         int32_t s = 0;
         for (size_t i = 0; i < n; i++)

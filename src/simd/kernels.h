@@ -28,16 +28,16 @@ static inline size_t dot_ahead(size_t left)
     return left > DOT_AHEAD ? DOT_AHEAD : 0;
 }
 
-void dot_i8_c(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
-              int32_t *out);
-void dot_i8_avx2(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
-                 int32_t *out);
-void dot_i8_avx512vnni(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
-                       int32_t *out);
-void dot_i8_neon(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
-                 int32_t *out);
-void dot_i8_dotprod(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
-                    int32_t *out);
+void dot_i8_c(const int8_t *rows, size_t stride, size_t n_rows, const int32_t *sums,
+              const int8_t *q, size_t n, int32_t *out);
+void dot_i8_avx2(const int8_t *rows, size_t stride, size_t n_rows, const int32_t *sums,
+                 const int8_t *q, size_t n, int32_t *out);
+void dot_i8_avx512vnni(const int8_t *rows, size_t stride, size_t n_rows, const int32_t *sums,
+                       const int8_t *q, size_t n, int32_t *out);
+void dot_i8_neon(const int8_t *rows, size_t stride, size_t n_rows, const int32_t *sums,
+                 const int8_t *q, size_t n, int32_t *out);
+void dot_i8_dotprod(const int8_t *rows, size_t stride, size_t n_rows, const int32_t *sums,
+                    const int8_t *q, size_t n, int32_t *out);
 
 void half_encode_c(const float *in, size_t n, uint16_t *out);
 void half_encode_avx2(const float *in, size_t n, uint16_t *out);

@@ -36,9 +36,11 @@ struct simd {
     /* The same for a in IEEE half. */
     float (*dot_f16)(const uint16_t *a, const float *b, size_t n);
     /* out[r] = sum of rows[r * stride + i] * q[i] over i < n <= 65536, exact. Values are in
-     * [-127, 127]: -128 may give wrong sums, so nothing makes it. */
-    void (*dot_i8)(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
-                   int32_t *out);
+     * [-127, 127]: -128 may give wrong sums, so nothing makes it. sums[r] is that of row r's n
+     * values: a CPU that multiplies unsigned by signed adds 128 to q and takes 128 * sums[r] off.
+     */
+    void (*dot_i8)(const int8_t *rows, size_t stride, size_t n_rows, const int32_t *sums,
+                   const int8_t *q, size_t n, int32_t *out);
 
     /* f32 -> IEEE half, round to nearest even, and back: the same bits everywhere. */
     void (*half_encode)(const float *in, size_t n, uint16_t *out);

@@ -1,5 +1,6 @@
-/* dot_i8: every instruction set gives the portable sums, bit for bit, at each length up to 200,
- * each count of rows up to 9, odd addresses and the greatest values. */
+/* dot_i8: every instruction set gives the portable sums, bit for bit, at each length up to 200
+ * and those with loops of their own, each count of rows up to 9, odd addresses and the greatest
+ * values. */
 #include "tap.h"
 
 #include <stdlib.h>
@@ -7,7 +8,8 @@
 #include "simd/kernels.h"
 #include "simd/simd.h"
 
-enum { N_MAX = 200, ROWS_MAX = 9 };
+static const size_t longer[] = { 384, 512, 513, 640, 768, 1024, 1152, 1280 };
+enum { N_MAX = 200, N_LONG = sizeof longer / sizeof *longer, ROWS_MAX = 9 };
 
 /* What the values are: 0 random, 1 all 127, 2 all -127, 3 the two in turn. */
 static int8_t value(int kind, size_t i)
@@ -23,7 +25,7 @@ static int8_t value(int kind, size_t i)
 /* Blocks of the exact size, so that a sanitizer sees a read past the last row or the query. */
 static void compare(const struct simd *k, size_t n, size_t stride, size_t n_rows, int kind)
 {
-    int32_t want[ROWS_MAX], got[ROWS_MAX + 1];
+    int32_t want[ROWS_MAX], got[ROWS_MAX + 1], sums[ROWS_MAX] = { 0 };
     size_t n_bytes = n_rows ? (n_rows - 1) * stride + n : 0;
     int8_t *rows = malloc(n_bytes + 1), *q = malloc(n + 1);
     REQUIRE(rows && q);
@@ -31,9 +33,11 @@ static void compare(const struct simd *k, size_t n, size_t stride, size_t n_rows
         rows[i + 1] = value(kind, i % stride);
     for (size_t i = 0; i < n; i++)
         q[i + 1] = value(kind == 2 ? 1 : kind, i);
+    for (size_t i = 0; i < n_rows * n; i++)
+        sums[i / n] += rows[1 + i / n * stride + i % n];
     got[n_rows] = 12345;
-    dot_i8_c(rows + 1, stride, n_rows, q + 1, n, want);
-    k->dot_i8(rows + 1, stride, n_rows, q + 1, n, got);
+    dot_i8_c(rows + 1, stride, n_rows, sums, q + 1, n, want);
+    k->dot_i8(rows + 1, stride, n_rows, sums, q + 1, n, got);
     CHECK(!memcmp(want, got, n_rows * sizeof *want) && got[n_rows] == 12345);
     free(rows);
     free(q);
@@ -48,17 +52,20 @@ static void agrees(unsigned isa)
                   : isa == SIMD_DOTPROD  ? SIMD_NEON | isa
                                          : isa);
     srand(7);
-    for (size_t n = 0; n <= N_MAX && !tap_failures; n++)
+    for (size_t i = 0; i <= N_MAX + N_LONG && !tap_failures; i++) {
+        size_t n = i <= N_MAX ? i : longer[i - N_MAX - 1];
         for (size_t n_rows = 0; n_rows <= ROWS_MAX; n_rows++)
             for (int kind = 0; kind < 4; kind++)
                 compare(&k, n, n + n_rows % 3 + 1, n_rows, kind);
+    }
 }
 
 static void portable_is_the_sum_of_products(void)
 {
     static const int8_t rows[8] = { 1, -2, 3, 99, -127, 127, 127, 99 }, q[3] = { 127, -127, 2 };
+    static const int32_t sums[2] = { 2, 127 };
     int32_t out[2];
-    dot_i8_c(rows, 4, 2, q, 3, out);
+    dot_i8_c(rows, 4, 2, sums, q, 3, out);
     CHECK(out[0] == 127 + 254 + 6 && out[1] == -2 * 127 * 127 + 254);
 }
 
@@ -72,8 +79,8 @@ static void exact_at_the_longest(void)
     for (int sign = -1; sign <= 1; sign += 2) {
         memset(a, 127, N);
         memset(a + N, sign * 127, N);
-        int32_t out = 0;
-        k.dot_i8(a, N, 1, a + N, N, &out);
+        int32_t out = 0, sum = 127 * N;
+        k.dot_i8(a, N, 1, &sum, a + N, N, &out);
         CHECK(out == sign * 127 * 127 * N);
     }
     free(a);

@@ -32,20 +32,24 @@ static void quantised_to_the_nearest(void)
 {
     enum { DIM = 70 };
     float v[DIM], scale = 0;
+    int32_t sum = 0, total = 0;
     int8_t q[128];
     srand(1);
     for (int i = 0; i < DIM; i++)
         v[i] = uniform();
     v[7] = -1.25f; /* the greatest */
     memset(q, 99, sizeof q);
-    REQUIRE(vector_quantise(v, DIM, q, &scale, NULL) == ERR_NONE);
+    REQUIRE(vector_quantise(v, DIM, q, &scale, &sum, NULL) == ERR_NONE);
     CHECK(scale == 1.25f / 127 && q[7] == -127);
     for (int i = 0; i < DIM; i++)
         CHECK_NEAR(q[i] * scale, v[i], scale * .5001f);
     for (size_t i = DIM; i < vector_stride(DIM); i++)
         CHECK(q[i] == 0);
+    for (int i = 0; i < DIM; i++)
+        total += q[i];
+    CHECK(sum == total);
     static const float ties[4] = { 127, 0.5f, 1.5f, -2.5f };
-    REQUIRE(vector_quantise(ties, 4, q, &scale, NULL) == ERR_NONE);
+    REQUIRE(vector_quantise(ties, 4, q, &scale, &sum, NULL) == ERR_NONE);
     CHECK(q[0] == 127 && q[1] == 0 && q[2] == 2 && q[3] == -2);
 }
 
@@ -356,6 +360,7 @@ static void a_sidecar_is_what_memory_is(void)
     CHECK((uintptr_t)s.view.rows % 64 == 0 && (uintptr_t)m.view.rows % 64 == 0);
     CHECK(!memcmp(s.view.ids, m.view.ids, 1000 * sizeof *m.view.ids));
     CHECK(!memcmp(s.view.scales, m.view.scales, 1000 * sizeof *m.view.scales));
+    CHECK(!memcmp(s.view.sums, m.view.sums, 1000 * sizeof *m.view.sums));
     CHECK(!memcmp(s.view.rows, m.view.rows, 1000 * m.view.stride));
 
     /* Fewer or more rows than announced: the old file stays, no other is left. */

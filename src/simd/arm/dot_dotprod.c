@@ -16,9 +16,10 @@ static int32_t row_i8(const int8_t *row, const int8_t *q, size_t n)
     return sum;
 }
 
-void dot_i8_dotprod(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
-                    int32_t *out)
+void dot_i8_dotprod(const int8_t *rows, size_t stride, size_t n_rows, const int32_t *sums,
+                    const int8_t *q, size_t n, int32_t *out)
 {
+    (void)sums;
     for (size_t r = 0; r < n_rows; r++)
         out[r] = row_i8(rows + r * stride, q, n);
 }

@@ -76,9 +76,10 @@ static inline __m128i sum4_i32(__m256i a, __m256i b, __m256i c, __m256i d)
     return _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
 }
 
-void dot_i8_avx2(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
-                 int32_t *out)
+void dot_i8_avx2(const int8_t *rows, size_t stride, size_t n_rows, const int32_t *sums,
+                 const int8_t *q, size_t n, int32_t *out)
 {
+    (void)sums;
     size_t r = 0;
     for (; r + 4 <= n_rows; r += 4, rows += 4 * stride) {
         __m256i s[4];

@@ -2,13 +2,7 @@
 
 #include "simd/kernels.h"
 
-/* vpdpbusd multiplies unsigned by signed: rows go in with 128 added (their top bit flipped), and
- * 128 * sum(q) comes off at the end. Exact: it adds in 32 bits, and 255*127*n < 2^31 for every n
- * that the contract allows. */
-static inline __m512i madd_i8(__m512i s, __m512i row, __m512i q)
-{
-    return _mm512_dpbusd_epi32(s, _mm512_xor_si512(row, _mm512_set1_epi8(-128)), q);
-}
+enum { MAX_LINES = 18 }; /* of a row whose query is kept in registers */
 
 /* 64 values from i on, zero beyond n. */
 static inline __m512i load_i8(const int8_t *p, size_t i, size_t n)
@@ -17,31 +11,20 @@ static inline __m512i load_i8(const int8_t *p, size_t i, size_t n)
     return _mm512_maskz_loadu_epi8(m, p + i);
 }
 
-/* The products of one row in 16 sums, too great by those of 128 and q. A row is read from end to
- * end before the next: one stream at the speed of memory, where four rows at once were a third
- * slower. */
-static inline __m512i row_i8(const int8_t *row, size_t ahead, const int8_t *q, size_t n)
+/* vpdpbusd multiplies unsigned by signed, so q goes in with 128 added (its top bit flipped). Exact:
+ * it adds in 32 bits, and 255*127*n < 2^31 for every n that the contract allows. */
+static inline __m512i above_zero(__m512i q)
 {
-    __m512i even = _mm512_setzero_si512(), odd = even; /* so that one need not wait for the other */
-    size_t i = 0;
-    for (; i + 128 <= n; i += 128) {
-        _mm_prefetch((const char *)row + ahead + i, _MM_HINT_T0);
-        _mm_prefetch((const char *)row + ahead + i + 64, _MM_HINT_T0);
-        even = madd_i8(even, _mm512_loadu_si512(row + i), _mm512_loadu_si512(q + i));
-        odd = madd_i8(odd, _mm512_loadu_si512(row + i + 64), _mm512_loadu_si512(q + i + 64));
-    }
-    for (; i < n; i += 64)
-        even = madd_i8(even, load_i8(row, i, n), load_i8(q, i, n));
-    return _mm512_add_epi32(even, odd);
+    return _mm512_xor_si512(q, _mm512_set1_epi8(-128));
 }
 
-/* The sum of q itself: what it gives with ones. */
-static inline int32_t sum_i8(const int8_t *q, size_t n)
+/* The products of one row in 16 sums. */
+static __m512i row_i8(const int8_t *row, const int8_t *q, size_t n)
 {
     __m512i s = _mm512_setzero_si512();
     for (size_t i = 0; i < n; i += 64)
-        s = _mm512_dpbusd_epi32(s, _mm512_set1_epi8(1), load_i8(q, i, n));
-    return _mm512_reduce_add_epi32(s);
+        s = _mm512_dpbusd_epi32(s, above_zero(load_i8(q, i, n)), load_i8(row, i, n));
+    return s;
 }
 
 static inline __m256i fold(__m512i s)
@@ -57,18 +40,52 @@ static inline __m128i sum4_i32(__m512i a, __m512i b, __m512i c, __m512i d)
     return _mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1));
 }
 
-void dot_i8_avx512vnni(const int8_t *rows, size_t stride, size_t n_rows, const int8_t *q, size_t n,
-                       int32_t *out)
+/* n_rows / 4 * 4 rows of 64 * K values. With q in registers a line of a row costs one instruction,
+ * which leaves the CPU so far ahead of its loads that it reads at the speed of the caches and of
+ * memory by itself: 100,000 rows of 512 on a Zen 5 server at 69 GB/s, 38 with q from memory, 52
+ * with the 128 added to the row and asking ahead. Rows go one after another: four at once were a
+ * third slower. */
+static inline __attribute__((always_inline)) void rows_i8(const int8_t *rows, size_t stride,
+                                                          size_t n_rows, const int32_t *sums,
+                                                          const int8_t *q, int32_t *out,
+                                                          const int K)
 {
-    const int32_t bias = 128 * sum_i8(q, n);
-    size_t r = 0;
-    for (; r + 4 <= n_rows; r += 4, rows += 4 * stride) {
-        __m512i s[4];
-        for (size_t j = 0; j < 4; j++) /* upwards, which arguments of a call need not be */
-            s[j] = row_i8(rows + j * stride, dot_ahead((n_rows - r - j) * stride), q, n);
+    __m512i qs[MAX_LINES];
+#pragma GCC unroll 24
+    for (int i = 0; i < K; i++)
+        qs[i] = above_zero(_mm512_loadu_si512(q + 64 * i));
+    for (size_t r = 0; r + 4 <= n_rows; r += 4, rows += 4 * stride) {
+        __m512i s[4][2]; /* two, so that one need not wait for the other */
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+            s[j][0] = s[j][1] = _mm512_setzero_si512();
+#pragma GCC unroll 24
+            for (int i = 0; i < K; i++)
+                s[j][i % 2] = _mm512_dpbusd_epi32(
+                    s[j][i % 2], qs[i], _mm512_loadu_si512(rows + (size_t)j * stride + 64 * i));
+            s[j][0] = _mm512_add_epi32(s[j][0], s[j][1]);
+        }
+        __m128i over = _mm_slli_epi32(_mm_loadu_si128((const __m128i *)(sums + r)), 7);
         _mm_storeu_si128((__m128i *)(out + r),
-                         _mm_sub_epi32(sum4_i32(s[0], s[1], s[2], s[3]), _mm_set1_epi32(bias)));
+                         _mm_sub_epi32(sum4_i32(s[0][0], s[1][0], s[2][0], s[3][0]), over));
     }
-    for (; r < n_rows; r++, rows += stride)
-        out[r] = _mm512_reduce_add_epi32(row_i8(rows, 0, q, n)) - bias;
+}
+
+void dot_i8_avx512vnni(const int8_t *rows, size_t stride, size_t n_rows, const int32_t *sums,
+                       const int8_t *q, size_t n, int32_t *out)
+{
+    size_t r = n_rows / 4 * 4;
+    switch (n) { /* the lengths of CLIP models' vectors */
+    case 384: rows_i8(rows, stride, n_rows, sums, q, out, 6); break;
+    case 512: rows_i8(rows, stride, n_rows, sums, q, out, 8); break;
+    case 640: rows_i8(rows, stride, n_rows, sums, q, out, 10); break;
+    case 768: rows_i8(rows, stride, n_rows, sums, q, out, 12); break;
+    case 1024: rows_i8(rows, stride, n_rows, sums, q, out, 16); break;
+    case 1152: rows_i8(rows, stride, n_rows, sums, q, out, 18); break;
+    default: r = 0;
+    }
+    for (; r < n_rows; r++) { /* unsigned: the sums of a damaged file may be any */
+        uint32_t s = (uint32_t)_mm512_reduce_add_epi32(row_i8(rows + r * stride, q, n));
+        out[r] = (int32_t)(s - 128u * (uint32_t)sums[r]);
+    }
 }
