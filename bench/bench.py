@@ -45,10 +45,11 @@ def environment(models, scratch):
             'FOVEA_LIBRARY': str(scratch / 'library')}
 
 
-def run(args, env):
-    """Seconds and output of one process."""
+def run(args, env, cores=None):
+    """Seconds and output of one process, on those cores or on all."""
     start = time.monotonic()
-    done = subprocess.run(list(map(str, args)), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(list(map(str, args)), env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          preexec_fn=cores and (lambda: os.sched_setaffinity(0, cores)))
     seconds = time.monotonic() - start
     if done.returncode < 0 or 'Traceback' in done.stdout:
         sys.exit(f'bench: {args[0]} failed:\n{done.stdout}')
@@ -84,9 +85,9 @@ def of_a_phone(source, folder, n=48):
             image.resize(size, PIL.Image.Resampling.BICUBIC).save(folder / f'{i:03}.jpg', quality=90)
 
 
-def index_once(env, scratch, folder):
+def index_once(env, scratch, folder, cores=None):
     subprocess.run(['rm', '-rf', scratch / 'library'], check=True)
-    seconds, out = run([FOVEA, 'index', '--timing', '--quiet', folder], env)
+    seconds, out = run([FOVEA, 'index', '--timing', '--quiet', folder], env, cores)
     stages = {k: float(v) for k, v in re.findall(r'(\w+) ([\d.]+) s', out.split('busy:')[1])}
     peak, helpers = (float(x) * 2**20 for x in re.search(r'memory ([\d.]+) MiB, .* ([\d.]+) MiB', out).groups())
     return {'seconds': seconds, 'peak': peak, 'helpers': helpers, 'stages': stages}
@@ -108,28 +109,32 @@ def mib(n):
 def bench_index(title, folder, env, scratch, model, rounds):
     n = len(list(folder.iterdir()))
     print(f'\nindexing {title}: {n} photos, {rounds} rounds, medians (least to most)')
-    runs = {'fovea': [], 'python, batch 1': [], 'python, batch 8': []}
+    one = {min(os.sched_getaffinity(0))}
+    runs = {'fovea': [], 'fovea, one core': [], 'python, batch 1': [], 'python, batch 8': []}
     how = {'fovea': lambda: index_once(env, scratch, folder),
+           'fovea, one core': lambda: index_once(env, scratch, folder, one),
            'python, batch 1': lambda: python_once(env, model, folder, 1, scratch / 'v1.npy'),
            'python, batch 8': lambda: python_once(env, model, folder, 8, scratch / 'v8.npy')}
     index_once(env, scratch, folder)  # the page cache and the prepared graph, once for all
     for r in range(rounds):
         for name in (list(how) if r % 2 == 0 else list(how)[::-1]):
             runs[name].append(how[name]())
-    best = min(median(runs[name], 'seconds') for name in how if name != 'fovea')
-    least = min(median(runs[name], 'peak') for name in how if name != 'fovea')
+    others = [name for name in how if name.startswith('python')]
+    best = min(median(runs[name], 'seconds') for name in others)
+    least = min(median(runs[name], 'peak') for name in others)
     for name, each in runs.items():
         s = median(each, 'seconds')
         ends = f'{min(r["seconds"] for r in each):.2f}-{max(r["seconds"] for r in each):.2f}'
-        extra = f' + {mib(median(each, "helpers"))} of a decode helper' if name == 'fovea' else ''
+        extra = '' if name in others else f' + {mib(median(each, "helpers"))} of a decode helper'
         print(f'  {name:16} {s:6.2f} s ({ends})  {n / s:7.1f} photos/s  peak {mib(median(each, "peak"))}{extra}')
     ours = runs['fovea']
     total = median(ours, 'peak') + median(ours, 'helpers')
     print(f'  ratio to the best of Python: {best / median(ours, "seconds"):.2f}x the rate, '
           f'{median(ours, "peak") / least:.2f} of the memory ({total / least:.2f} with the helper)')
-    stages = {k: statistics.median(r['stages'][k] for r in ours) for k in ours[0]['stages']}
-    print('  photos/s of one core by stage: ' + ', '.join(
-        f'{k} {n / v:.0f}' if v > 0 else f'{k} -' for k, v in stages.items()))
+    for name in [name for name in how if name not in others]:
+        stages = {k: statistics.median(r['stages'][k] for r in runs[name]) for k in ours[0]['stages']}
+        print(f'  {name}, photos/s of a core by stage: ' + ', '.join(
+            f'{k} {n / v:.0f}' if v > 0 else f'{k} -' for k, v in stages.items()))
 
 
 def bench_search(env, rounds):
