@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "model/model.h"
 
 /* The reference's words, and "fatal", which Immich's server takes under the same name. */
 static const char *const log_words[] = { "fatal", "critical", "error", "warning", "warn",
@@ -95,6 +96,21 @@ const struct config_setting config_settings[] = {
       "faces in one run of the network, 0: 4", NUMBER(0, 4096), AT(max_batch_faces) },
     { "MACHINE_LEARNING_MAX_BATCH_SIZE__OCR", "0", "text lines in one run of the network, 0: 6",
       NUMBER(0, 4096), AT(max_batch_ocr) },
+
+    { "HF_ENDPOINT", MODEL_HUB_URL, "where models are downloaded from", .kind = CONFIG_TEXT,
+      AT(hub_url) },
+    { "FOVEA_OCR_ENDPOINT", MODEL_OCR_URL, "where the models of OCR are downloaded from",
+      .kind = CONFIG_TEXT, AT(ocr_url) },
+    { "HF_TOKEN", NULL, "what the hub knows you by; it is sent to HF_ENDPOINT only",
+      .kind = CONFIG_TEXT, AT(hub_token) },
+    { "HF_HUB_OFFLINE", "0", "download nothing", .kind = CONFIG_SWITCH, AT(offline) },
+    { "HF_HUB_DOWNLOAD_TIMEOUT", "10",
+      "seconds for which a download may bring next to nothing before it is tried again",
+      NUMBER(1, 3600), AT(download_stall_s) },
+    { "FOVEA_DOWNLOAD_MAX_KIB_S", "0", "KiB a second that downloads take at most, 0: no bound",
+      NUMBER(0, INT_MAX), AT(download_kib_s) },
+    { "SSL_CERT_FILE", NULL, "certificates to trust instead of the system's, as PEM",
+      .kind = CONFIG_TEXT, AT(ca_file) },
 
     { "MACHINE_LEARNING_WORKERS", NULL, "processes", NUMBER(1, 1024), .unused = one_process },
     { "MACHINE_LEARNING_WORKER_TIMEOUT", NULL, "seconds until a stuck process is replaced",

@@ -55,6 +55,9 @@ struct config {
     char *preload[CONFIG_N_KINDS];                            /* names, commas between */
     int models_mib, pressure_percent;
     int max_batch_faces, max_batch_ocr; /* 0: not given */
+    /* of downloads */
+    char *hub_url, *ocr_url, *hub_token, *ca_file;
+    int offline, download_stall_s, download_kib_s; /* download_kib_s: 0 for no bound */
 };
 
 /* ERR_INVALID when a value is bad, or a default needs HOME and there is none; ERR_NOMEM. *c is

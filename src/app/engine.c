@@ -60,3 +60,21 @@ void engine_clear(struct engine *e)
     image_decoder_destroy(e->decoder);
     *e = (struct engine){ 0 };
 }
+
+enum err_code engine_fetch_create(struct fetch **out, const struct config *c,
+                                  fetch_progress_fn on_progress, void *ctx,
+                                  const atomic_bool *cancel, struct err *err)
+{
+    const struct fetch_options o = { .models_dir = c->models_dir,
+                                     .hub_url = c->hub_url,
+                                     .ocr_url = c->ocr_url,
+                                     .token = c->hub_token,
+                                     .ca_file = c->ca_file,
+                                     .offline = c->offline,
+                                     .stall_s = (unsigned)c->download_stall_s,
+                                     .max_bytes_per_s = (uint64_t)c->download_kib_s << 10,
+                                     .cancel = cancel,
+                                     .on_progress = on_progress,
+                                     .ctx = ctx };
+    return fetch_create(out, &o, err);
+}

@@ -3,6 +3,7 @@
 #define FOVEA_APP_ENGINE_H
 
 #include "app/config.h"
+#include "fetch/fetch.h"
 #include "image/image.h"
 #include "predict/predict.h"
 
@@ -16,6 +17,12 @@ struct engine {
 enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_threads,
                           bool one_shot, struct err *err);
 void engine_clear(struct engine *e);
+
+/* What downloads models, by the settings; nothing is asked of the network yet. on_progress, cancel:
+ * as fetch.h has them. */
+enum err_code engine_fetch_create(struct fetch **out, const struct config *c,
+                                  fetch_progress_fn on_progress, void *ctx,
+                                  const atomic_bool *cancel, struct err *err);
 
 /* Where fovea-decode is: beside the binary, else ../libexec/fovea. out holds 4096 bytes. false:
  * nowhere. */

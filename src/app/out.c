@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "base/utf8.h"
 #include "sys/clock.h"
 
@@ -73,15 +74,16 @@ static void describe(const struct library_progress *at, char *out, size_t n)
         snprintf(out + k, n - (size_t)k, "  %llu failed", (unsigned long long)at->n_failed);
 }
 
-static void draw_bar(struct out_progress *p, const struct library_progress *at, const char *text)
+/* n_total 0: no bar, only the text. */
+static void draw_bar(struct out_progress *p, uint64_t n_done, uint64_t n_total, const char *text)
 {
     struct winsize w = { 0 };
     int columns = ioctl(fileno(p->f), TIOCGWINSZ, &w) == 0 && w.ws_col ? w.ws_col : 80;
     int room = columns - (int)strlen(text) - 5;
     room = room > BAR_MAX ? BAR_MAX : room;
     fputs("\r\033[K", p->f);
-    if (!at->scanning && at->n_total && room >= BAR_MIN) {
-        int done = (int)((uint64_t)room * at->n_done / at->n_total);
+    if (n_total && room >= BAR_MIN) {
+        int done = (int)((double)room * (double)n_done / (double)n_total);
         fputc('[', p->f);
         for (int i = 0; i < room; i++)
             fputc(i < done ? '#' : '.', p->f);
@@ -92,16 +94,31 @@ static void draw_bar(struct out_progress *p, const struct library_progress *at, 
     p->drawn = true;
 }
 
-void out_progress_show(struct out_progress *p, const struct library_progress *at)
+static void show(struct out_progress *p, uint64_t n_done, uint64_t n_total, const char *text)
 {
-    char text[160];
-    describe(at, text, sizeof text);
     if (p->terminal) {
-        draw_bar(p, at, text);
+        draw_bar(p, n_done, n_total, text);
     } else if (clock_mono_ns() >= p->next_line_ns) {
         p->next_line_ns = clock_mono_ns() + (int64_t)LINE_EVERY_S * 1000000000;
         fprintf(p->f, "%s\n", text);
     }
+}
+
+void out_progress_show(struct out_progress *p, const struct library_progress *at)
+{
+    char text[160];
+    describe(at, text, sizeof text);
+    show(p, at->n_done, at->scanning ? 0 : at->n_total, text);
+}
+
+void out_progress_bytes(struct out_progress *p, const char *name, uint64_t n_done, uint64_t n_total)
+{
+    char text[MODEL_NAME_MAX + 64], done[16], total[16];
+    str_bytes(n_done, done);
+    str_bytes(n_total, total);
+    snprintf(text, sizeof text, "%s  %s%s%s", name, done, n_total ? " of " : "",
+             n_total ? total : "");
+    show(p, n_done, n_total, text);
 }
 
 void out_progress_end(struct out_progress *p)

@@ -24,6 +24,9 @@ struct out_progress {
 };
 void out_progress_init(struct out_progress *p, FILE *f);
 void out_progress_show(struct out_progress *p, const struct library_progress *at);
+/* The same of bytes: of a total of 0, which is not known, without a bar. */
+void out_progress_bytes(struct out_progress *p, const char *name, uint64_t n_done,
+                        uint64_t n_total);
 void out_progress_end(struct out_progress *p); /* leaves a clean line */
 
 #endif

@@ -1,6 +1,8 @@
 #include "base/hash.h"
 
+#include <nettle/sha1.h>
 #include <nettle/sha2.h>
+#include <stdio.h>
 
 #include "base/str.h"
 
@@ -36,6 +38,17 @@ void hash_bytes(const void *p, size_t n, uint8_t out[HASH_BYTES])
     hash_final(&h, out);
 }
 
+void hash_git_blob(const void *p, size_t n, uint8_t out[HASH_GIT_BYTES])
+{
+    struct sha1_ctx h;
+    char head[32];
+    int len = snprintf(head, sizeof head, "blob %zu", n);
+    sha1_init(&h);
+    sha1_update(&h, (size_t)len + 1, (const uint8_t *)head);
+    sha1_update(&h, n, p);
+    sha1_digest(&h, HASH_GIT_BYTES, out);
+}
+
 void hash_hex(const uint8_t digest[HASH_BYTES], char out[HASH_HEX])
 {
     static const char hex[] = "0123456789abcdef";
@@ -46,14 +59,24 @@ void hash_hex(const uint8_t digest[HASH_BYTES], char out[HASH_HEX])
     out[HASH_HEX - 1] = '\0';
 }
 
-bool hash_from_hex(const char *hex, uint8_t out[HASH_BYTES])
+static bool from_hex(const char *hex, uint8_t *out, size_t n)
 {
     size_t i = 0;
-    for (; i < HASH_BYTES; i++) {
+    for (; i < n; i++) {
         int high = str_hex_digit(hex[2 * i]), low = high < 0 ? -1 : str_hex_digit(hex[2 * i + 1]);
         if (low < 0)
             return false;
         out[i] = (uint8_t)(high << 4 | low);
     }
     return !hex[2 * i];
+}
+
+bool hash_from_hex(const char *hex, uint8_t out[HASH_BYTES])
+{
+    return from_hex(hex, out, HASH_BYTES);
+}
+
+bool hash_git_from_hex(const char *hex, uint8_t out[HASH_GIT_BYTES])
+{
+    return from_hex(hex, out, HASH_GIT_BYTES);
 }

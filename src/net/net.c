@@ -121,6 +121,8 @@ static size_t on_head(char *p, size_t size, size_t n, void *ctx)
 {
     struct transfer *t = ctx;
     n *= size;
+    if (n > 5 && !memcmp(p, "HTTP/", 5)) /* the next response */
+        buf_reset(&t->response->head);
     if (memchr(p, 0, n) || buf_append(&t->response->head, p, n, &t->why) != ERR_NONE) {
         err_set(&t->why, ERR_IO, "a header with a NUL");
         return 0;
@@ -228,6 +230,7 @@ static CURLcode set_up(const struct net *n, struct transfer *t, struct curl_slis
     SET(HTTPHEADER, headers);
     SET(USERAGENT, "fovea/" FOVEA_VERSION);
     SET(NOSIGNAL, 1L);
+    SET(SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's */
     SET(ERRORBUFFER, t->said);
     SET(HEADERFUNCTION, on_head);
     SET(HEADERDATA, t);

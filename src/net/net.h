@@ -35,12 +35,11 @@ void net_destroy(struct net *n); /* no request may run; NULL is fine */
 /* Cleared with net_response_clear(); used for one request only. */
 struct net_response {
     unsigned status;
-    struct buf head; /* the header lines of it and of those that redirected to it */
+    struct buf head; /* its header lines, not those of what redirected to it */
     struct buf body; /* its limit is the caller's to set: what is longer is ERR_LIMIT */
 };
 void net_response_clear(struct net_response *r);
-/* A header's value into out, that of the last response where several had it; false where none had,
- * or where it takes n bytes or more. */
+/* A header's value into out; false where there is none, or where it takes n bytes or more. */
 bool net_response_header(const struct net_response *r, const char *name, char *out, size_t n);
 
 /* Takes the next n bytes of a body; r has status and headers already. What it returns other than

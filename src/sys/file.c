@@ -182,6 +182,31 @@ enum err_code file_draft_open(struct file_draft *d, const char *path, struct err
     return ERR_NONE;
 }
 
+enum err_code file_draft_resume(struct file_draft *d, const char *path, const char *tmp,
+                                uint64_t *n_there, struct err *err)
+{
+    struct stat st;
+    *d = (struct file_draft){ .fd = -1, .stays = true };
+    if (snprintf(d->path, sizeof d->path, "%s", path) >= (int)sizeof d->path ||
+        snprintf(d->tmp, sizeof d->tmp, "%s", tmp) >= (int)sizeof d->tmp)
+        return err_set(err, ERR_LIMIT, "%s: path too long", path);
+    d->fd = open(tmp, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+    if (d->fd < 0)
+        return sys_error(err, tmp, "cannot create");
+    struct file_info info = { 0 };
+    enum err_code rc = fstat(d->fd, &st) ? sys_error(err, tmp, "cannot look at it")
+                                         : take_info(&st, tmp, &info, err);
+    if (rc != ERR_NONE)
+        file_draft_close(d);
+    *n_there = info.size_bytes;
+    return rc;
+}
+
+enum err_code file_draft_truncate(struct file_draft *d, struct err *err)
+{
+    return ftruncate(d->fd, 0) ? sys_error(err, d->tmp, "cannot empty it") : ERR_NONE;
+}
+
 enum err_code file_draft_write(struct file_draft *d, uint64_t at, const void *data, size_t n,
                                struct err *err)
 {
@@ -215,7 +240,8 @@ void file_draft_close(struct file_draft *d)
     if (d->fd < 0)
         return;
     close(d->fd);
-    unlink(d->tmp);
+    if (!d->stays)
+        unlink(d->tmp);
     d->fd = -1;
 }
 

@@ -44,9 +44,17 @@ enum err_code file_replace(const char *path, const void *data, size_t n, struct 
  * empty one; a failed open leaves that. */
 struct file_draft {
     int fd;
+    bool stays; /* closing without a commit leaves tmp */
     char path[4096], tmp[4096];
 };
 enum err_code file_draft_open(struct file_draft *d, const char *path, struct err *err);
+/* A draft that goes on where an earlier one ended: it is written to the file tmp, of the same file
+ * system as path, which stays when it is closed without a commit. *n_there (0 for a new one) bytes
+ * are in it. One at a time: the caller holds a lock. */
+enum err_code file_draft_resume(struct file_draft *d, const char *path, const char *tmp,
+                                uint64_t *n_there, struct err *err);
+/* Nothing is in it any more. */
+enum err_code file_draft_truncate(struct file_draft *d, struct err *err);
 enum err_code file_draft_write(struct file_draft *d, uint64_t at, const void *data, size_t n,
                                struct err *err);
 enum err_code file_draft_commit(struct file_draft *d, struct err *err);

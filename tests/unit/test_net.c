@@ -227,7 +227,7 @@ static void redirected(const char *host, bool same_port, bool keeps_token)
     CHECK(net_send(n, &q, &a, &e) == ERR_NONE && a.status == 200);
     CHECK_STR(e.msg, "");
     CHECK_STR(a.body.data, "ok");
-    CHECK(net_response_header(&a, "X-A", value, sizeof value) && !strcmp(value, "1"));
+    CHECK(!net_response_header(&a, "X-A", value, sizeof value));
     CHECK(net_response_header(&a, "X-B", value, sizeof value) && !strcmp(value, "2"));
     CHECK(strstr(first.asked[0], "Bearer secret"));
     const char *asked = same_port ? first.asked[1] : second.asked[0];

@@ -1,0 +1,214 @@
+#include "fetch/fetch.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str.h"
+#include "fetch/plan.h"
+#include "fetch/record.h"
+#include "sys/file.h"
+
+static bool copy(const char **s)
+{
+    const char *from = *s;
+    *s = from ? str_ndup(from, strlen(from)) : NULL;
+    return *s || !from;
+}
+
+enum err_code fetch_create(struct fetch **out, const struct fetch_options *o, struct err *err)
+{
+    struct fetch *f = calloc(1, sizeof *f);
+    if (!f)
+        return err_set(err, ERR_NOMEM, "download of models");
+    f->o = *o;
+    const char **strings[] = { &f->o.models_dir, &f->o.hub_url, &f->o.ocr_url, &f->o.token,
+                               &f->o.ca_file };
+    bool copied = true;
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+        copied &= copy(strings[i]);
+    enum err_code rc = copied ? net_create(&f->net, f->o.ca_file, err)
+                              : err_set(err, ERR_NOMEM, "download of models");
+    if (rc == ERR_NONE)
+        *out = f;
+    else
+        fetch_destroy(f);
+    return rc;
+}
+
+static void drop(const char *s)
+{
+    free((void *)(uintptr_t)s);
+}
+
+void fetch_destroy(struct fetch *f)
+{
+    if (!f)
+        return;
+    net_destroy(f->net);
+    drop(f->o.models_dir);
+    drop(f->o.hub_url);
+    drop(f->o.ocr_url);
+    drop(f->o.token);
+    drop(f->o.ca_file);
+    free(f);
+}
+
+static enum err_code look_for(const char *name, const uint8_t sha256[HASH_BYTES], void *ctx,
+                              struct err *err)
+{
+    char path[MODEL_PATH_MAX];
+    (void)sha256;
+    if (snprintf(path, sizeof path, "%s/%s", (const char *)ctx, name) < (int)sizeof path &&
+        file_exists(path))
+        return ERR_NONE;
+    return err_set(err, ERR_NOT_FOUND, "%s", name);
+}
+
+/* The files that the type cannot do without, and what the record names besides: weights that lie
+ * beside a large network. */
+bool fetch_is_there(const struct fetch *f, const struct model_row *row, enum model_type type)
+{
+    struct model_file need[MODEL_FILES_MAX];
+    char path[MODEL_PATH_MAX];
+    size_t n = model_files(row, type, need);
+    for (size_t i = 0; i < n; i++)
+        if (plan_path(f, row->task, need[i].folder, need[i].path, path, NULL) != ERR_NONE ||
+            !file_exists(path))
+            return false;
+    return plan_path(f, row->task, row->name, "", path, NULL) == ERR_NONE &&
+           record_read(path, look_for, path, NULL) != ERR_NOT_FOUND;
+}
+
+/* The file's name, comma between, into a message. */
+struct names {
+    char text[320];
+    bool any;
+};
+
+static void each_missing(const struct fetch *f, const struct model_row *row, enum model_type type,
+                         void (*fn)(const struct model_file *m, const char *path, void *ctx),
+                         void *ctx)
+{
+    struct model_file need[MODEL_FILES_MAX];
+    char path[MODEL_PATH_MAX];
+    size_t n = model_files(row, type, need);
+    for (size_t i = 0; i < n; i++)
+        if (plan_path(f, row->task, need[i].folder, need[i].path, path, NULL) == ERR_NONE &&
+            !file_exists(path))
+            fn(&need[i], path, ctx);
+}
+
+static void add_name(const struct model_file *m, const char *path, void *ctx)
+{
+    struct names *to = ctx;
+    size_t len = strlen(to->text);
+    (void)path;
+    snprintf(to->text + len, sizeof to->text - len, "%s%s/%s", len ? ", " : "", m->folder, m->path);
+}
+
+static enum err_code offline(const struct fetch *f, const struct model_row *row,
+                             enum model_type type, struct err *err)
+{
+    struct names missing = { 0 };
+    each_missing(f, row, type, add_name, &missing);
+    return err_set(err, ERR_NOT_FOUND,
+                   "model \"%s\": %s/%s lacks %s, and HF_HUB_OFFLINE forbids to fetch it; `fovea "
+                   "models pull %s` says how to get it by hand",
+                   row->name, f->o.models_dir, model_task_name(row->task), missing.text, row->name);
+}
+
+/* Parts of files that the hub no longer has. */
+static void drop_parts(const char *folder)
+{
+    DIR *d = opendir(folder);
+    for (const struct dirent *e; d && (e = readdir(d));)
+        if (e->d_name[0] == '.' && str_ends(e->d_name, ".part"))
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    if (d)
+        closedir(d);
+}
+
+static enum err_code finish(const struct job *j, struct err *err)
+{
+    char folder[MODEL_PATH_MAX];
+    for (size_t i = 0; i < j->n_files; i++) {
+        snprintf(folder, sizeof folder, "%.*s",
+                 (int)(strrchr(j->files[i].path, '/') - j->files[i].path), j->files[i].path);
+        drop_parts(folder);
+    }
+    if (j->row->task == MODEL_OCR) /* the registry has its hashes */
+        return ERR_NONE;
+    enum err_code rc = plan_path(j->fetch, j->row->task, j->row->name, "", folder, err);
+    return rc == ERR_NONE ? record_write(folder, j->files, j->n_files, err) : rc;
+}
+
+/* With the lock held. */
+static enum err_code bring(struct fetch *f, const struct model_row *row, enum model_type type,
+                           struct err *err)
+{
+    struct job j = { .fetch = f, .row = row, .lock = PTHREAD_MUTEX_INITIALIZER };
+    if (f->o.offline)
+        return offline(f, row, type, err);
+    enum err_code rc =
+        row->task == MODEL_OCR ? plan_pinned(&j, type, err) : plan_hub(&j, type, err);
+    if (rc == ERR_NONE) {
+        plan_keep_right(&j);
+        rc = job_run(&j, err);
+    }
+    if (rc == ERR_NONE)
+        rc = finish(&j, err);
+    arena_clear(&j.arena);
+    return rc;
+}
+
+enum err_code fetch_type(struct fetch *f, const struct model_row *row, enum model_type type,
+                         struct err *err)
+{
+    int lock;
+    if (fetch_is_there(f, row, type))
+        return ERR_NONE;
+    if (f->o.offline)
+        return offline(f, row, type, err);
+    enum err_code rc = lock_take(f, &lock, err);
+    if (rc != ERR_NONE)
+        return rc;
+    if (!fetch_is_there(f, row, type)) /* else another fetched it */
+        rc = bring(f, row, type, err);
+    lock_release(lock);
+    return rc;
+}
+
+enum err_code fetch_model(struct fetch *f, const struct model_row *row, struct err *err)
+{
+    bool clip = row->task == MODEL_CLIP;
+    enum err_code rc = fetch_type(f, row, clip ? MODEL_VISUAL : MODEL_DETECTION, err);
+    return rc == ERR_NONE ? fetch_type(f, row, clip ? MODEL_TEXTUAL : MODEL_RECOGNITION, err) : rc;
+}
+
+struct listed {
+    const struct fetch *fetch;
+    const struct model_row *row;
+    fetch_missing_fn fn;
+    void *ctx;
+};
+
+static void list_one(const struct model_file *m, const char *path, void *ctx)
+{
+    const struct listed *l = ctx;
+    char url[1024];
+    plan_url(l->fetch, l->row, m, url, sizeof url);
+    l->fn(path, url, l->ctx);
+}
+
+void fetch_list_missing(const struct fetch *f, const struct model_row *row, fetch_missing_fn fn,
+                        void *ctx)
+{
+    bool clip = row->task == MODEL_CLIP;
+    struct listed l = { f, row, fn, ctx };
+    each_missing(f, row, clip ? MODEL_VISUAL : MODEL_DETECTION, list_one, &l);
+    each_missing(f, row, clip ? MODEL_TEXTUAL : MODEL_RECOGNITION, list_one, &l);
+}

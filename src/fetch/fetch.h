@@ -1,0 +1,80 @@
+/* fetch.h - models brought into the models folder, checked there, and taken out of it.
+ *
+ * A model of the registry (model.h) comes from its repository on the hub, or of OCR from RapidOCR's
+ * list. A file appears under its name only when it is whole and its hash is right; until then it is
+ * a hidden .NAME.HASH.part beside it, from where the next try goes on, of this process or another.
+ * One process at a time changes the models folder (<models>/.fovea.lock); others wait for it. What
+ * came from the hub leaves its hashes in the model's folder as .sha256sums, which
+ * `sha256sum -c .sha256sums` reads too; those of OCR are in the registry.
+ *
+ * Any thread. */
+#ifndef FOVEA_FETCH_FETCH_H
+#define FOVEA_FETCH_FETCH_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/model.h"
+
+/* A file's bound is over the largest network of the registry (about 5 GB). */
+#define FETCH_FILE_MAX_BYTES ((uint64_t)16 << 30)
+enum { FETCH_LIST_MAX_BYTES = 4 << 20, FETCH_FILES_MAX = 4096 };
+
+/* Of a model on its way; n_bytes is what there is to fetch, 0 where that is not known. */
+struct fetch_progress {
+    const char *name;
+    uint64_t n_done_bytes, n_bytes;
+};
+/* From the fetching threads, one at a time, about five times a second and once at the end. */
+typedef void (*fetch_progress_fn)(const struct fetch_progress *p, void *ctx);
+
+struct fetch_options {
+    const char *models_dir;
+    const char *hub_url, *ocr_url; /* in place of MODEL_HUB_URL and MODEL_OCR_URL; NULL: those */
+    const char *token;             /* for the hub; it goes to hub_url's host only */
+    const char *ca_file;           /* as net_create() takes it */
+    bool offline;                  /* nothing is asked of the network */
+    unsigned stall_s;              /* without an answer, or with next to nothing of it */
+    uint64_t max_bytes_per_s;      /* 0: as fast as it comes */
+    const atomic_bool *cancel;     /* NULL: never */
+    fetch_progress_fn on_progress; /* NULL: nobody looks */
+    void *ctx;                     /* on_progress's */
+};
+
+struct fetch;
+
+/* Strings are copied. ERR_NOMEM, ERR_INTERNAL. */
+enum err_code fetch_create(struct fetch **out, const struct fetch_options *o, struct err *err);
+void fetch_destroy(struct fetch *f);
+
+/* Are the files there that one type of a model cannot do without? Looks at names only: what has a
+ * name is whole. */
+bool fetch_is_there(const struct fetch *f, const struct model_row *row, enum model_type type);
+
+/* Fetch what one type of a model lacks, from the hub its other type's files too, as the reference
+ * does. Blocks; nothing is asked of the network where nothing is missing. A try that failed for
+ * what may pass (a cut connection, 429, 5xx) is repeated a few times, and a file whose hash is
+ * wrong once.
+ * ERR_NOT_FOUND: offline, and the message says what is missing and how to get it; or 404.
+ * ERR_IO: the network, a refusal, a full disk. ERR_CORRUPT: not what the list says. ERR_LIMIT,
+ * ERR_CANCELLED, ERR_NOMEM. */
+enum err_code fetch_type(struct fetch *f, const struct model_row *row, enum model_type type,
+                         struct err *err);
+/* Of both types. */
+enum err_code fetch_model(struct fetch *f, const struct model_row *row, struct err *err);
+
+/* Drop the files of one type that do not match their recorded hashes, and fetch them again.
+ * *n_bad: how many there were; 0 means that nothing was done. */
+enum err_code fetch_repair(struct fetch *f, const struct model_row *row, enum model_type type,
+                           size_t *n_bad, struct err *err);
+
+/* Calls fn for each file that a model cannot do without and that is not there: its path, and the
+ * address it can be got from by hand. */
+typedef void (*fetch_missing_fn)(const char *path, const char *url, void *ctx);
+void fetch_list_missing(const struct fetch *f, const struct model_row *row, fetch_missing_fn fn,
+                        void *ctx);
+
+#endif
