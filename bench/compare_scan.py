@@ -6,8 +6,7 @@ same texts. Exact ones differ from ours in speed and memory, approximate ones al
 Times are the best of three rounds of all queries, as bench_scan's. Needs what
 tools/requirements/bench.txt lists:
 
-  python3 -m venv .deps/bench && .deps/bench/bin/pip install --require-hashes --no-deps -r tools/requirements/bench.txt
-  .deps/bench/bin/python bench/compare_scan.py
+  tools/setup bench && .deps/venv/bin/python bench/compare_scan.py
 """
 import argparse
 import json

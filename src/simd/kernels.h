@@ -17,9 +17,8 @@ float dot_f16_c(const uint16_t *a, const float *b, size_t n);
 float dot_f16_avx2(const uint16_t *a, const float *b, size_t n);
 float dot_f16_neon(const uint16_t *a, const float *b, size_t n);
 
-/* How far before its use the scan asks for a cache line, in bytes. On a Zen 5 server, 100,000 rows
- * of 512 (half of them in the last cache): 49 GB/s without, 50 from 4 KiB, 57 from 8, 59 from 16;
- * from memory 38, 40, 40, 38. */
+/* How far before its use the AVX2 scan asks for a cache line, in bytes. On a Zen 5 server, 100,000
+ * rows of 512 (half of them in the last cache): 40 GB/s without, 46 from 4 KiB, 55 from 8. */
 #define DOT_AHEAD 8192
 /* The same for the row before `left` more bytes of rows: nothing beyond them is asked for, so that
  * a search among few candidates does not read their neighbours. */
