@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
@@ -119,6 +120,39 @@ def as_nobody(build, environment, models, tmp_path):
     return run
 
 
+class Raw:
+    """A connection on which bytes are sent as they are."""
+
+    def __init__(self, port, host='127.0.0.1'):
+        self.socket = socket.create_connection((host, port), timeout=60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.file = self.socket.makefile('rb')
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.socket.close()
+
+    def send(self, *pieces, pause_s=0):
+        for piece in pieces:
+            self.socket.sendall(piece)
+            time.sleep(pause_s)
+
+    def answer(self, has_body=True):
+        """(status, headers, body) of the next response; None: the server has hung up."""
+        try:
+            first = self.file.readline()
+            if not first:
+                return None
+            headers = http.client.parse_headers(self.file)
+            n = int(headers.get('content-length', 0)) if has_body else 0
+            return int(first.split()[1]), headers, self.file.read(n)
+        except ConnectionError:
+            return None
+
+
 class Server:
     """fovea serve on a free port of 127.0.0.1."""
 
@@ -141,6 +175,9 @@ class Server:
             body += f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"{filename}\r\n\r\n'.encode()
             body += (value if isinstance(value, bytes) else value.encode()) + b'\r\n'
         return body + f'--{boundary}--\r\n'.encode(), f'multipart/form-data; boundary={boundary}'
+
+    def raw(self):
+        return Raw(self.port)
 
     def connect(self):
         return http.client.HTTPConnection('127.0.0.1', self.port, timeout=60)
