@@ -54,10 +54,11 @@ def photos():
 
 @pytest.fixture
 def environment(tmp_path):
-    """The environment in which the binary runs: nothing of the developer's own caches or settings."""
+    """The environment in which the binary runs: nothing of the developer's own caches or settings, and no
+    network but where a test has one of its own."""
     kept = {k: v for k, v in os.environ.items()
             if not k.startswith(('MACHINE_LEARNING_', 'IMMICH_', 'HF_', 'XDG_', 'FOVEA_'))}
-    return {**kept, 'HOME': str(tmp_path), 'XDG_CACHE_HOME': str(tmp_path / 'cache')}
+    return {**kept, 'HOME': str(tmp_path), 'XDG_CACHE_HOME': str(tmp_path / 'cache'), 'HF_HUB_OFFLINE': '1'}
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ static enum err_code load_model(const struct config *c, struct err *err)
 {
     struct engine e;
     struct predict_bundle *b = NULL;
-    enum err_code rc = engine_init(&e, c, 1, true, err);
+    enum err_code rc = engine_init(&e, c, 1, ENGINE_ONCE, err);
     if (rc != ERR_NONE)
         return rc;
     for (enum model_type t = MODEL_VISUAL; t <= MODEL_TEXTUAL && rc == ERR_NONE; t++) {

@@ -57,7 +57,7 @@ static int run(const struct cli_call *call)
     struct engine e = { 0 };
     struct predict_bundle *b = NULL;
     float *v = NULL;
-    enum err_code rc = engine_init(&e, call->config, cpu_count(), true, &err);
+    enum err_code rc = engine_init(&e, call->config, cpu_count(), ENGINE_ONCE, &err);
     if (rc == ERR_NONE)
         rc = predict_acquire(e.predict, MODEL_CLIP, text ? MODEL_TEXTUAL : MODEL_VISUAL, model, &b,
                              &err);

@@ -115,7 +115,7 @@ static void prepare_words(const struct config *c, const char *model)
 {
     struct engine e;
     struct predict_bundle *b = NULL;
-    if (engine_init(&e, c, 1, true, NULL) != ERR_NONE)
+    if (engine_init(&e, c, 1, ENGINE_ONCE, NULL) != ERR_NONE)
         return;
     if (predict_acquire(e.predict, MODEL_CLIP, MODEL_TEXTUAL, model, &b, NULL) == ERR_NONE)
         predict_release(e.predict, b);
@@ -133,7 +133,7 @@ static int run(const struct cli_call *call)
     struct err err = { 0 };
     struct engine e;
     struct library_report report;
-    if (engine_init(&e, call->config, 1, false, &err) != ERR_NONE)
+    if (engine_init(&e, call->config, 1, ENGINE_BATCH, &err) != ERR_NONE)
         return cli_fail(&err);
     out_progress_init(&v.progress, stderr);
     signal(SIGINT, on_signal);

@@ -93,7 +93,7 @@ static int find(const struct cli_call *call, const struct search_query *query, s
     struct search *s = NULL;
     struct search_results r = { 0 };
     int64_t t = clock_mono_ns();
-    enum err_code rc = engine_init(&e, call->config, 1, true, &err);
+    enum err_code rc = engine_init(&e, call->config, 1, ENGINE_ONCE, &err);
     struct search_options o = { .dir = cli_library(call),
                                 .model = cli_model(call),
                                 .predict = e.predict,

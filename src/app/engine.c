@@ -21,31 +21,47 @@ bool engine_helper_path(char *out)
     return false;
 }
 
-static void set_unloading(struct predict_options *p, const struct config *c)
+/* Models of the registry only: what else somebody put there is theirs to mend. */
+static enum err_code provide(enum model_task task, enum model_type type, const char *name,
+                             bool again, void *ctx, struct err *err)
+{
+    struct engine *e = ctx;
+    const struct model_row *row = model_known(task, name);
+    size_t n_bad;
+    if (!row)
+        return ERR_NONE;
+    return again ? fetch_repair(e->fetch, row, type, &n_bad, err)
+                 : fetch_type(e->fetch, row, type, err);
+}
+
+static enum err_code set_service(struct engine *e, const struct config *c,
+                                 struct predict_options *p, struct err *err)
 {
     for (int i = 0; i < CONFIG_N_KINDS; i++)
         p->ttl_s[i] = (unsigned)(c->ttl_s[i] < 0 ? c->model_ttl_s : c->ttl_s[i]);
     p->poll_s = (unsigned)c->model_ttl_poll_s;
     p->budget_bytes = (uint64_t)c->models_mib << 20;
     p->pressure_percent = (unsigned)c->pressure_percent;
+    p->provide = provide;
+    p->provide_ctx = e;
+    return engine_fetch_create(&e->fetch, c, NULL, NULL, &e->stop, err);
 }
 
 enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_threads,
-                          bool one_shot, struct err *err)
+                          enum engine_use use, struct err *err)
 {
     *e = (struct engine){ 0 };
-    struct predict_options p = {
-        .models_dir = c->models_dir,
-        .cache_dir = c->cache_dir,
-        .max_batch_faces = (size_t)c->max_batch_faces,
-        .max_batch_ocr = (size_t)c->max_batch_ocr,
-        .infer = { .ort_library = c->ort_library, .n_threads = n_threads, .one_shot = one_shot }
-    };
+    struct predict_options p = { .models_dir = c->models_dir,
+                                 .cache_dir = c->cache_dir,
+                                 .max_batch_faces = (size_t)c->max_batch_faces,
+                                 .max_batch_ocr = (size_t)c->max_batch_ocr,
+                                 .infer = { .ort_library = c->ort_library,
+                                            .n_threads = n_threads,
+                                            .one_shot = use == ENGINE_ONCE } };
     char helper[PATH_BYTES];
-    if (!one_shot)
-        set_unloading(&p, c);
-    enum err_code rc =
-        image_decoder_create(&e->decoder, engine_helper_path(helper) ? helper : NULL, err);
+    enum err_code rc = use == ENGINE_SERVICE ? set_service(e, c, &p, err) : ERR_NONE;
+    if (rc == ERR_NONE)
+        rc = image_decoder_create(&e->decoder, engine_helper_path(helper) ? helper : NULL, err);
     p.decoder = e->decoder;
     if (rc == ERR_NONE)
         rc = predict_create(&e->predict, &p, err);
@@ -58,6 +74,7 @@ void engine_clear(struct engine *e)
 {
     predict_destroy(e->predict);
     image_decoder_destroy(e->decoder);
+    fetch_destroy(e->fetch);
     *e = (struct engine){ 0 };
 }
 

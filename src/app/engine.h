@@ -10,12 +10,19 @@
 struct engine {
     struct predict *predict;
     struct image_decoder *decoder;
+    struct fetch *fetch; /* of a service */
+    atomic_bool stop;    /* set: downloads end */
 };
 
-/* n_threads: of one network run. one_shot: few runs follow, so start soon. Loads and starts nothing
- * yet. */
+enum engine_use {
+    ENGINE_ONCE,    /* few runs of a network follow, so start soon */
+    ENGINE_BATCH,   /* many */
+    ENGINE_SERVICE, /* for as long as it takes: idle models go, absent ones are downloaded */
+};
+
+/* n_threads: of one network run. Loads and starts nothing yet. e stays where it is. */
 enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_threads,
-                          bool one_shot, struct err *err);
+                          enum engine_use use, struct err *err);
 void engine_clear(struct engine *e);
 
 /* What downloads models, by the settings; nothing is asked of the network yet. on_progress, cancel:

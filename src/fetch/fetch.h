@@ -66,8 +66,22 @@ enum err_code fetch_type(struct fetch *f, const struct model_row *row, enum mode
 /* Of both types. */
 enum err_code fetch_model(struct fetch *f, const struct model_row *row, struct err *err);
 
-/* Drop the files of one type that do not match their recorded hashes, and fetch them again.
- * *n_bad: how many there were; 0 means that nothing was done. */
+enum fetch_state { FETCH_WHOLE, FETCH_DAMAGED, FETCH_ABSENT };
+struct fetch_checked {
+    const char *name, *path; /* below the model's folder; on disk */
+    enum fetch_state state;
+    uint64_t n_bytes;
+};
+typedef void (*fetch_checked_fn)(const struct fetch_checked *is, void *ctx);
+
+/* Hash the files of a model and call fn with each: those whose hashes are pinned, or were recorded
+ * when they were fetched; none of a model that something else put there. ERR_CORRUPT (the record),
+ * ERR_IO. */
+enum err_code fetch_check(struct fetch *f, const struct model_row *row, fetch_checked_fn fn,
+                          void *ctx, struct err *err);
+
+/* Drop the files that do not match their hashes, and fetch again what the type lacks. *n_bad: how
+ * many there were; 0 means that nothing was done, as offline. As fetch_type(). */
 enum err_code fetch_repair(struct fetch *f, const struct model_row *row, enum model_type type,
                            size_t *n_bad, struct err *err);
 

@@ -10,20 +10,29 @@
 #include "sys/clock.h"
 #include "sys/pool.h"
 
-enum { AT_ONCE = 4, SHOW_EVERY_MS = 200 };
+enum { AT_ONCE = 4, SHOW_EVERY_MS = 200, LOG_EVERY_MS = 10000 };
 #define SPARE_BYTES ((uint64_t)16 << 20) /* left free on the disk */
+
+static void log_progress(const struct fetch_progress *p)
+{
+    char done[16], all[16];
+    log_write(LOG_INFO, "downloading %s: %s of %s", p->name, str_bytes(p->n_done_bytes, done),
+              p->n_bytes ? str_bytes(p->n_bytes, all) : "what there is");
+}
 
 static void show(struct job *j, bool last)
 {
     const struct fetch_options *o = &j->fetch->o;
-    if (!o->on_progress)
-        return;
     pthread_mutex_lock(&j->lock);
     int64_t now = clock_mono_ns();
-    if (last || now - j->shown_ns >= SHOW_EVERY_MS * INT64_C(1000000)) {
-        const struct fetch_progress p = { j->row->name, atomic_load(&j->n_done_bytes), j->n_bytes };
+    const struct fetch_progress p = { j->row->name, atomic_load(&j->n_done_bytes), j->n_bytes };
+    if (o->on_progress && (last || now - j->shown_ns >= SHOW_EVERY_MS * INT64_C(1000000))) {
         j->shown_ns = now;
         o->on_progress(&p, o->ctx);
+    }
+    if (!last && now - j->logged_ns >= LOG_EVERY_MS * INT64_C(1000000)) {
+        j->logged_ns = now;
+        log_progress(&p);
     }
     pthread_mutex_unlock(&j->lock);
 }
@@ -74,7 +83,8 @@ static enum err_code check_space(const struct job *j, struct err *err)
                    str_bytes(j->n_bytes + SPARE_BYTES, need), j->row->name, str_bytes(room, free_));
 }
 
-/* A capped download takes them one after another, so that the cap is that of all. */
+/* Networks come last: the reference, and fetch_is_there(), take a model that has one for whole. A
+ * capped download takes one file after another, so that the cap is that of all. */
 static enum err_code run_all(struct job *j, struct err *err)
 {
     struct pool *pool;
@@ -84,10 +94,14 @@ static enum err_code run_all(struct job *j, struct err *err)
     enum err_code rc = pool_create(&pool, j->fetch->o.max_bytes_per_s ? 1 : AT_ONCE, AT_ONCE, err);
     if (rc != ERR_NONE)
         return rc;
-    for (size_t i = 0; i < j->n_files; i++) {
-        tasks[i] = (struct task){ j, &j->files[i] };
-        if (!j->files[i].is_there)
-            pool_submit(pool, run_one, &tasks[i]);
+    for (int networks = 0; networks <= 1; networks++) {
+        for (size_t i = 0; i < j->n_files; i++) {
+            struct fetch_file *f = &j->files[i];
+            tasks[i] = (struct task){ j, f };
+            if (!f->is_there && str_ends(f->name, "/model.onnx") == networks)
+                pool_submit(pool, run_one, &tasks[i]);
+        }
+        pool_wait_idle(pool);
     }
     pool_destroy(pool);
     show(j, true);
@@ -103,7 +117,9 @@ enum err_code job_run(struct job *j, struct err *err)
     enum err_code rc = check_space(j, err);
     if (rc != ERR_NONE)
         return rc;
-    log_write(LOG_INFO, "downloading %s: %s", j->row->name, str_bytes(j->n_bytes, size));
+    log_write(LOG_INFO, "downloading %s to %s; this may take a while", j->row->name,
+              j->fetch->o.models_dir);
+    j->logged_ns = begun;
     rc = run_all(j, err);
     if (rc == ERR_NONE)
         log_write(LOG_INFO, "downloaded %s: %s in %.1f s", j->row->name,

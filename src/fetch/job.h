@@ -36,10 +36,10 @@ struct job {
     size_t n_files;
     uint64_t n_bytes; /* to fetch, as far as known */
     atomic_ullong n_done_bytes;
-    atomic_bool stop;     /* a file failed, or the caller wants it to end */
-    pthread_mutex_t lock; /* over all below */
-    int64_t shown_ns;     /* when progress was last told */
-    struct err why;       /* of the first file that failed */
+    atomic_bool stop;            /* a file failed, or the caller wants it to end */
+    pthread_mutex_t lock;        /* over all below */
+    int64_t shown_ns, logged_ns; /* when progress was last told */
+    struct err why;              /* of the first file that failed */
 };
 
 /* transfer.c: the file comes to its path, whole. */

@@ -46,8 +46,8 @@ enum err_code model_clean_name(const char *name, char out[MODEL_NAME_MAX], struc
     return n ? ERR_NONE : err_set(err, ERR_INVALID, "\"%.60s\" names no model", name);
 }
 
-enum err_code model_find(const char *models_dir, enum model_task task, const char *name,
-                         struct model_folder *out, struct err *err)
+enum err_code model_place(const char *models_dir, enum model_task task, const char *name,
+                          struct model_folder *out, struct err *err)
 {
     enum err_code rc = model_clean_name(name, out->name, err);
     if (rc != ERR_NONE)
@@ -56,11 +56,22 @@ enum err_code model_find(const char *models_dir, enum model_task task, const cha
     if (snprintf(out->dir, sizeof out->dir, "%s/%s/%s", models_dir, model_task_name(task),
                  out->name) >= (int)sizeof out->dir)
         return err_set(err, ERR_LIMIT, "%.60s...: path too long", models_dir);
-    if (!file_exists(out->dir))
-        return err_set(err, ERR_NOT_FOUND,
-                       "model \"%s\": no folder %s (tools/make_starter makes the starter model)",
-                       out->name, out->dir);
     return ERR_NONE;
+}
+
+enum err_code model_find(const char *models_dir, enum model_task task, const char *name,
+                         struct model_folder *out, struct err *err)
+{
+    enum err_code rc = model_place(models_dir, task, name, out, err);
+    if (rc != ERR_NONE || file_exists(out->dir))
+        return rc;
+    if (model_known(task, out->name))
+        return err_set(err, ERR_NOT_FOUND,
+                       "model \"%s\": no folder %s (`fovea models pull %s` fetches it)", out->name,
+                       out->dir, out->name);
+    return err_set(err, ERR_NOT_FOUND,
+                   "model \"%s\": no folder %s (tools/make_starter makes the starter model)",
+                   out->name, out->dir);
 }
 
 enum err_code model_path(const struct model_folder *f, enum model_type type, const char *file,

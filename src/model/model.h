@@ -36,6 +36,10 @@ const char *model_type_name(enum model_type type);
 enum err_code model_find(const char *models_dir, enum model_task task, const char *name,
                          struct model_folder *out, struct err *err);
 
+/* The same of a folder that need not be there yet. ERR_INVALID, ERR_LIMIT. */
+enum err_code model_place(const char *models_dir, enum model_task task, const char *name,
+                          struct model_folder *out, struct err *err);
+
 /* <dir>/<type>/<file> into out. ERR_LIMIT when longer than MODEL_PATH_MAX. */
 enum err_code model_path(const struct model_folder *f, enum model_type type, const char *file,
                          char out[MODEL_PATH_MAX], struct err *err);

@@ -256,6 +256,8 @@ static enum err_code code_of(CURLcode rc)
     switch (rc) {
     case CURLE_URL_MALFORMAT:
     case CURLE_UNSUPPORTED_PROTOCOL: return ERR_INVALID;
+    case CURLE_TOO_MANY_REDIRECTS:
+    case CURLE_PEER_FAILED_VERIFICATION: return ERR_UNSUPPORTED;
     case CURLE_OPERATION_TIMEDOUT: return ERR_LIMIT;
     case CURLE_ABORTED_BY_CALLBACK: return ERR_CANCELLED;
     case CURLE_OUT_OF_MEMORY: return ERR_NOMEM;

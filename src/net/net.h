@@ -69,9 +69,9 @@ struct net_request {
     const atomic_bool *cancel; /* looked at at least once a second */
 };
 
-/* ERR_INVALID (not a URL we speak), ERR_IO (no connection, a certificate that is not trusted, cut
- * off, too many redirects), ERR_LIMIT (a time, or the body's limit), ERR_CANCELLED, ERR_NOMEM, what
- * on_body returned. */
+/* ERR_INVALID (not a URL we speak), ERR_IO (no connection, cut off), ERR_UNSUPPORTED (a certificate
+ * that is not trusted, too many redirects), ERR_LIMIT (a time, or the body's limit), ERR_CANCELLED,
+ * ERR_NOMEM, what on_body returned. */
 enum err_code net_send(struct net *n, const struct net_request *request,
                        struct net_response *response, struct err *err);
 

@@ -94,17 +94,37 @@ static bool may_pass(enum err_code rc)
     return rc == ERR_CORRUPT || rc == ERR_IO;
 }
 
-static enum err_code load(struct predict *p, struct slot *s, const struct model_folder *f)
+static enum err_code provide(struct predict *p, const struct slot *s, bool again, struct err *err)
 {
-    struct err first = { 0 };
+    return p->o.provide
+               ? p->o.provide(s->bundle.task, s->bundle.type, s->name, again, p->o.provide_ctx, err)
+               : ERR_NONE;
+}
+
+static enum err_code open_once(struct predict *p, struct slot *s, const struct model_folder *f,
+                               struct err *err)
+{
     if (model_identity(f, s->bundle.type, s->identity, &s->n_bytes, NULL) != ERR_NONE) {
         s->n_bytes = 0; /* opening says what is wrong */
         s->identity[0] = '\0';
     }
-    enum err_code rc = bundle_open(&s->bundle, p->infer, f, &p->o, &first);
+    return bundle_open(&s->bundle, p->infer, f, &p->o, err);
+}
+
+static enum err_code load(struct predict *p, struct slot *s)
+{
+    struct model_folder f;
+    struct err first = { 0 };
+    enum err_code rc = provide(p, s, false, &s->why);
+    if (rc == ERR_NONE)
+        rc = model_find(p->models_dir, s->bundle.task, s->name, &f, &s->why);
+    if (rc != ERR_NONE)
+        return rc;
+    rc = open_once(p, s, &f, &first);
     if (may_pass(rc)) {
         log_write(LOG_INFO, "%s; trying once more", first.msg);
-        return bundle_open(&s->bundle, p->infer, f, &p->o, &s->why);
+        rc = provide(p, s, true, &s->why);
+        return rc == ERR_NONE ? open_once(p, s, &f, &s->why) : rc;
     }
     s->why = first;
     return rc;
@@ -112,12 +132,12 @@ static enum err_code load(struct predict *p, struct slot *s, const struct model_
 
 /* Called with the lock held; unlocked while it loads. A failed slot leaves the list at once, so
  * that the next who asks tries again, and is freed by the last who waited for it. */
-static void load_slot(struct predict *p, struct slot *s, const struct model_folder *f)
+static void load_slot(struct predict *p, struct slot *s)
 {
     struct predict_kind_stats *stats = &p->stats.kinds[bundle_kind(s->bundle.task, s->bundle.type)];
     pthread_mutex_unlock(&p->lock);
     int64_t start = clock_mono_ns();
-    enum err_code rc = load(p, s, f);
+    enum err_code rc = load(p, s);
     if (rc == ERR_NONE)
         count_time(&stats->load, clock_mono_ns() - start);
     else
@@ -138,7 +158,7 @@ enum err_code predict_acquire(struct predict *p, enum model_task task, enum mode
 {
     struct model_folder f;
     *out = NULL;
-    enum err_code rc = model_find(p->models_dir, task, name, &f, err);
+    enum err_code rc = model_place(p->models_dir, task, name, &f, err);
     if (rc != ERR_NONE)
         return rc;
     pthread_mutex_lock(&p->lock);
@@ -152,7 +172,7 @@ enum err_code predict_acquire(struct predict *p, enum model_task task, enum mode
     }
     s->n_users++;
     if (mine)
-        load_slot(p, s, &f);
+        load_slot(p, s);
     while (s->state == SLOT_LOADING)
         pthread_cond_wait(&p->changed, &p->lock);
     if (s->state == SLOT_READY) {

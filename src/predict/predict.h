@@ -51,13 +51,22 @@ struct predict_kind {
 };
 extern const struct predict_kind predict_kinds[PREDICT_N_KINDS];
 
+/* Sees to it that the files of one type of a model are there, before it is loaded; again: they were
+ * there, and could not be read as what they should be. Blocks as long as it takes. What it returns
+ * other than ERR_NONE is why the model cannot be loaded. Of many threads, one for each model. */
+typedef enum err_code (*predict_provide_fn)(enum model_task task, enum model_type type,
+                                            const char *name, bool again, void *ctx,
+                                            struct err *err);
+
 struct predict_options {
     const char *models_dir;
-    const char *cache_dir;         /* derived files, may be deleted any time; NULL: none are kept */
-    struct infer_options infer;    /* its cache_dir is ignored for the one above */
-    struct image_decoder *decoder; /* borrowed, for predict_run(); NULL: pictures are refused */
-    size_t max_batch_faces;        /* in one run of a network; 0: as many as is fast */
-    size_t max_batch_ocr;          /* lines of one width; 0: as many as the reference takes */
+    const char *cache_dir;      /* derived files, may be deleted any time; NULL: none are kept */
+    struct infer_options infer; /* its cache_dir is ignored for the one above */
+    predict_provide_fn provide; /* NULL: what is not there is ERR_NOT_FOUND */
+    void *provide_ctx;
+    struct image_decoder *decoder;   /* borrowed, for predict_run(); NULL: pictures are refused */
+    size_t max_batch_faces;          /* in one run of a network; 0: as many as is fast */
+    size_t max_batch_ocr;            /* lines of one width; 0: as many as the reference takes */
     unsigned ttl_s[PREDICT_N_KINDS]; /* in that order; 0: for ever */
     unsigned poll_s;                 /* between two looks for what to unload; 0: never looks */
     uint64_t budget_bytes;           /* of the loaded models' files; 0: no bound */
