@@ -1,6 +1,5 @@
 #include "fetch/fetch.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,36 +120,13 @@ static enum err_code offline(const struct fetch *f, const struct model_row *row,
                    row->name, f->o.models_dir, model_task_name(row->task), missing.text, row->name);
 }
 
-/* Parts of files that the hub no longer has. */
-static void drop_parts(const char *folder)
-{
-    DIR *d = opendir(folder);
-    for (const struct dirent *e; d && (e = readdir(d));)
-        if (e->d_name[0] == '.' && str_ends(e->d_name, ".part"))
-            (void)unlinkat(dirfd(d), e->d_name, 0);
-    if (d)
-        closedir(d);
-}
-
-static enum err_code finish(const struct job *j, struct err *err)
-{
-    char folder[MODEL_PATH_MAX];
-    for (size_t i = 0; i < j->n_files; i++) {
-        snprintf(folder, sizeof folder, "%.*s",
-                 (int)(strrchr(j->files[i].path, '/') - j->files[i].path), j->files[i].path);
-        drop_parts(folder);
-    }
-    if (j->row->task == MODEL_OCR) /* the registry has its hashes */
-        return ERR_NONE;
-    enum err_code rc = plan_path(j->fetch, j->row->task, j->row->name, "", folder, err);
-    return rc == ERR_NONE ? record_write(folder, j->files, j->n_files, err) : rc;
-}
-
 /* With the lock held. */
 static enum err_code bring(struct fetch *f, const struct model_row *row, enum model_type type,
                            struct err *err)
 {
-    struct job j = { .fetch = f, .row = row, .lock = PTHREAD_MUTEX_INITIALIZER };
+    struct job j = {
+        .fetch = f, .row = row, .bring = transfer_file, .lock = PTHREAD_MUTEX_INITIALIZER
+    };
     if (f->o.offline)
         return offline(f, row, type, err);
     enum err_code rc =
@@ -160,7 +136,7 @@ static enum err_code bring(struct fetch *f, const struct model_row *row, enum mo
         rc = job_run(&j, err);
     }
     if (rc == ERR_NONE)
-        rc = finish(&j, err);
+        rc = job_finish(&j, err);
     arena_clear(&j.arena);
     return rc;
 }
@@ -189,69 +165,6 @@ enum err_code fetch_model(struct fetch *f, const struct model_row *row, struct e
     return rc == ERR_NONE ? fetch_type(f, row, clip ? MODEL_TEXTUAL : MODEL_RECOGNITION, err) : rc;
 }
 
-/* Checking, and what it found. */
-struct checking {
-    struct fetch *fetch;
-    const struct model_row *row;
-    fetch_checked_fn fn;
-    void *ctx;
-};
-
-static enum err_code check_one(const char *folder, const char *name,
-                               const uint8_t should[HASH_BYTES], struct checking *c,
-                               struct err *err)
-{
-    struct fetch_checked is = { .name = name };
-    char path[MODEL_PATH_MAX];
-    uint8_t digest[HASH_BYTES];
-    struct file_info info = { 0 };
-    enum err_code rc = plan_path(c->fetch, c->row->task, folder, name, path, err);
-    if (rc != ERR_NONE)
-        return rc;
-    is.path = path;
-    is.state = FETCH_ABSENT;
-    if (file_stat(path, &info, NULL) == ERR_NONE) {
-        rc = record_hash(path, digest, err);
-        is.state = memcmp(digest, should, sizeof digest) ? FETCH_DAMAGED : FETCH_WHOLE;
-        is.n_bytes = info.size_bytes;
-    }
-    if (rc == ERR_NONE)
-        c->fn(&is, c->ctx);
-    return rc;
-}
-
-static enum err_code check_recorded(const char *name, const uint8_t sha256[HASH_BYTES], void *ctx,
-                                    struct err *err)
-{
-    struct checking *c = ctx;
-    return check_one(c->row->name, name, sha256, c, err);
-}
-
-static enum err_code check_pinned(struct checking *c, enum model_type type, struct err *err)
-{
-    struct model_file need[MODEL_FILES_MAX];
-    uint8_t sha256[HASH_BYTES];
-    size_t n = model_files(c->row, type, need);
-    enum err_code rc = ERR_NONE;
-    for (size_t i = 0; i < n && rc == ERR_NONE; i++)
-        if (hash_from_hex(need[i].remote.sha256, sha256))
-            rc = check_one(need[i].folder, need[i].path, sha256, c, err);
-    return rc;
-}
-
-enum err_code fetch_check(struct fetch *f, const struct model_row *row, fetch_checked_fn fn,
-                          void *ctx, struct err *err)
-{
-    struct checking c = { .fetch = f, .row = row, .fn = fn, .ctx = ctx };
-    char folder[MODEL_PATH_MAX];
-    enum err_code rc = plan_path(f, row->task, row->name, "", folder, err);
-    if (rc == ERR_NONE && row->task == MODEL_OCR) {
-        rc = check_pinned(&c, MODEL_DETECTION, err);
-        return rc == ERR_NONE ? check_pinned(&c, MODEL_RECOGNITION, err) : rc;
-    }
-    return rc == ERR_NONE ? record_read(folder, check_recorded, &c, err) : rc;
-}
-
 static void drop_damaged(const struct fetch_checked *is, void *ctx)
 {
     size_t *n_bad = ctx;
@@ -266,13 +179,16 @@ enum err_code fetch_repair(struct fetch *f, const struct model_row *row, enum mo
                            size_t *n_bad, struct err *err)
 {
     int lock;
+    struct model_folder m;
     *n_bad = 0;
     if (f->o.offline) /* what cannot be fetched again is not dropped */
         return ERR_NONE;
-    enum err_code rc = lock_take(f, &lock, err);
+    enum err_code rc = model_place(f->o.models_dir, row->task, row->name, &m, err);
+    if (rc == ERR_NONE)
+        rc = lock_take(f, &lock, err);
     if (rc != ERR_NONE)
         return rc;
-    rc = fetch_check(f, row, drop_damaged, n_bad, err);
+    rc = fetch_check(f, &m, drop_damaged, n_bad, err);
     if (rc == ERR_NONE && *n_bad)
         rc = bring(f, row, type, err);
     lock_release(lock);

@@ -74,16 +74,35 @@ struct fetch_checked {
 };
 typedef void (*fetch_checked_fn)(const struct fetch_checked *is, void *ctx);
 
-/* Hash the files of a model and call fn with each: those whose hashes are pinned, or were recorded
- * when they were fetched; none of a model that something else put there. ERR_CORRUPT (the record),
- * ERR_IO. */
-enum err_code fetch_check(struct fetch *f, const struct model_row *row, fetch_checked_fn fn,
+/* Hash the files of a model and call fn with each: those that were recorded when they were fetched,
+ * and those of OCR that are there, whose hashes are pinned; none of a model that something else put
+ * there. ERR_CORRUPT (the record), ERR_IO. */
+enum err_code fetch_check(const struct fetch *f, const struct model_folder *m, fetch_checked_fn fn,
                           void *ctx, struct err *err);
 
 /* Drop the files that do not match their hashes, and fetch again what the type lacks. *n_bad: how
  * many there were; 0 means that nothing was done, as offline. As fetch_type(). */
 enum err_code fetch_repair(struct fetch *f, const struct model_row *row, enum model_type type,
                            size_t *n_bad, struct err *err);
+
+/* Copy a model that was got in another way from dir, a folder of the hub's layout: what the model
+ * runs on, of it. Hashes that are pinned, or in dir's own .sha256sums, are held to; all are
+ * recorded. dir may be the model's own place: then nothing is copied. ERR_NOT_FOUND: dir lacks a
+ * file that the model cannot do without (of OCR, both); ERR_CORRUPT: a hash differs; ERR_IO,
+ * ERR_NOMEM. */
+enum err_code fetch_import(struct fetch *f, const struct model_row *row, const char *dir,
+                           struct err *err);
+
+struct fetch_size {
+    uint64_t n_bytes;
+    size_t n_files;
+};
+/* What a model's folder holds; nothing where it is not there. ERR_IO. */
+enum err_code fetch_measure(const struct model_folder *m, struct fetch_size *out, struct err *err);
+/* It goes, with all in it; a link to a folder goes alone. What could be removed is in *out, on
+ * failure too. ERR_NOT_FOUND, ERR_IO, ERR_CANCELLED. */
+enum err_code fetch_remove(struct fetch *f, const struct model_folder *m, struct fetch_size *out,
+                           struct err *err);
 
 /* Calls fn for each file that a model cannot do without and that is not there: its path, and the
  * address it can be got from by hand. */

@@ -1,12 +1,16 @@
 /* job.c - a job's files, several at once, and how far they are. */
 #include "fetch/job.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/str.h"
+#include "fetch/plan.h"
+#include "fetch/record.h"
 #include "sys/clock.h"
 #include "sys/pool.h"
 
@@ -16,7 +20,7 @@ enum { AT_ONCE = 4, SHOW_EVERY_MS = 200, LOG_EVERY_MS = 10000 };
 static void log_progress(const struct fetch_progress *p)
 {
     char done[16], all[16];
-    log_write(LOG_INFO, "downloading %s: %s of %s", p->name, str_bytes(p->n_done_bytes, done),
+    log_write(LOG_INFO, "fetching %s: %s of %s", p->name, str_bytes(p->n_done_bytes, done),
               p->n_bytes ? str_bytes(p->n_bytes, all) : "what there is");
 }
 
@@ -60,7 +64,7 @@ static void run_one(void *arg, unsigned worker)
     struct task *t = arg;
     struct err why = { 0 };
     (void)worker;
-    if (job_stopped(t->job) || transfer_file(t->job, t->file, &why) == ERR_NONE)
+    if (job_stopped(t->job) || t->job->bring(t->job, t->file, &why) == ERR_NONE)
         return;
     pthread_mutex_lock(&t->job->lock);
     err_set(&t->job->why, why.code, "%s", why.msg); /* the first stays */
@@ -117,12 +121,37 @@ enum err_code job_run(struct job *j, struct err *err)
     enum err_code rc = check_space(j, err);
     if (rc != ERR_NONE)
         return rc;
-    log_write(LOG_INFO, "downloading %s to %s; this may take a while", j->row->name,
+    log_write(LOG_INFO, "fetching %s to %s; this may take a while", j->row->name,
               j->fetch->o.models_dir);
     j->logged_ns = begun;
     rc = run_all(j, err);
     if (rc == ERR_NONE)
-        log_write(LOG_INFO, "downloaded %s: %s in %.1f s", j->row->name,
+        log_write(LOG_INFO, "fetched %s: %s in %.1f s", j->row->name,
                   str_bytes(atomic_load(&j->n_done_bytes), size), clock_ms_since(begun) / 1000);
     return rc;
+}
+
+/* Parts of files that the hub no longer has. */
+static void drop_parts(const char *folder)
+{
+    DIR *d = opendir(folder);
+    for (const struct dirent *e; d && (e = readdir(d));)
+        if (e->d_name[0] == '.' && str_ends(e->d_name, ".part"))
+            (void)unlinkat(dirfd(d), e->d_name, 0);
+    if (d)
+        closedir(d);
+}
+
+enum err_code job_finish(const struct job *j, struct err *err)
+{
+    char folder[MODEL_PATH_MAX];
+    for (size_t i = 0; i < j->n_files; i++) {
+        snprintf(folder, sizeof folder, "%.*s",
+                 (int)(strrchr(j->files[i].path, '/') - j->files[i].path), j->files[i].path);
+        drop_parts(folder);
+    }
+    if (j->row->task == MODEL_OCR) /* the registry has its hashes */
+        return ERR_NONE;
+    enum err_code rc = plan_path(j->fetch, j->row->task, j->row->name, "", folder, err);
+    return rc == ERR_NONE ? record_write(folder, j->files, j->n_files, err) : rc;
 }

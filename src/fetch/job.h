@@ -18,9 +18,9 @@ struct fetch {
 struct fetch_file {
     const char *name; /* below the model's folder, for messages and the record */
     const char *path; /* where it goes */
-    const char *url;
-    bool from_hub; /* gets the token */
-    bool is_there; /* and right: nothing to do */
+    const char *url;  /* of an import: the file to copy */
+    bool from_hub;    /* gets the token */
+    bool is_there;    /* and right: nothing to do */
     bool has_size, has_sha256, has_blob;
     uint64_t size;
     uint8_t sha256[HASH_BYTES]; /* as it should be; once it is there, as it is */
@@ -31,6 +31,8 @@ struct fetch_file {
 struct job {
     struct fetch *fetch;
     const struct model_row *row;
+    /* How a file comes to its path, whole: transfer_file() or import's. Of several threads. */
+    enum err_code (*bring)(struct job *j, struct fetch_file *file, struct err *err);
     struct arena arena;
     struct fetch_file *files; /* n_files */
     size_t n_files;
@@ -51,6 +53,8 @@ enum err_code transfer_list(struct job *j, const char *url, struct buf *out, str
 void job_progress(struct job *j, uint64_t n_bytes); /* that many more */
 bool job_stopped(struct job *j);
 enum err_code job_run(struct job *j, struct err *err); /* all files, several at once */
+/* Left-over parts go; the hashes are recorded. */
+enum err_code job_finish(const struct job *j, struct err *err);
 
 /* Waits until no other thread or process changes the models folder. ERR_IO, ERR_CANCELLED. */
 enum err_code lock_take(struct fetch *f, int *fd, struct err *err);

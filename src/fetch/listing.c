@@ -19,7 +19,7 @@ static bool is_leaf(const char *s, size_t n)
     return true;
 }
 
-static bool is_wanted(enum model_task task, const char *name, size_t n)
+bool listing_wants(enum model_task task, const char *name, size_t n)
 {
     static const enum model_type types[][2] = {
         [MODEL_CLIP] = { MODEL_VISUAL, MODEL_TEXTUAL },
@@ -94,7 +94,7 @@ static enum err_code read_files(const struct json *siblings, enum model_task tas
         struct listing_file *f = &out->files[out->n_files];
         size_t len = 0;
         const char *name = json_as_string(json_get(v, "rfilename"), &len);
-        if (!name || !is_wanted(task, name, len) || is_twice(out, name))
+        if (!name || !listing_wants(task, name, len) || is_twice(out, name))
             continue;
         f->name = arena_strndup(arena, name, len, err);
         enum err_code rc = f->name ? read_file(v, f, err) : ERR_NOMEM;

@@ -20,10 +20,13 @@ struct listing {
     size_t n_files;
 };
 
-/* json: n bytes of the answer to GET /api/models/<repository>/revision/main?blobs=true. Takes of it
- * what a model of that task runs on: the reference ignores "*.armnn" and "*.rknn", the other
- * engines' forms; pictures and words about the model we leave too. Names that would lead out of the
- * model's folder are not of that form and so are left as well. Strings are of the arena.
+/* Is it a file that a model of that task runs on? name has n bytes. The reference ignores "*.armnn"
+ * and "*.rknn", the other engines' forms; pictures and words about the model we leave too. Names
+ * that would lead out of the model's folder are not of the form above and so are left as well. */
+bool listing_wants(enum model_task task, const char *name, size_t n);
+
+/* json: n bytes of the answer to GET /api/models/<repository>/revision/main?blobs=true. Strings
+ * are of the arena.
  * ERR_CORRUPT, ERR_LIMIT (too many, or a file over FETCH_FILE_MAX_BYTES), ERR_NOMEM. */
 enum err_code listing_parse(const char *json, size_t n, enum model_task task, struct arena *arena,
                             struct listing *out, struct err *err);

@@ -58,8 +58,8 @@ static const char *hub_url(struct job *j, const char *revision, const char *name
     return out;
 }
 
-static enum err_code add(struct job *j, const char *folder, const char *name, const char *url,
-                         struct fetch_file **out, struct err *err)
+enum err_code plan_add(struct job *j, const char *folder, const char *name, const char *url,
+                       struct fetch_file **out, struct err *err)
 {
     char path[MODEL_PATH_MAX];
     enum err_code rc = plan_path(j->fetch, j->row->task, folder, name, path, err);
@@ -100,7 +100,8 @@ static enum err_code take_listing(struct job *j, const struct listing *l, struct
     for (size_t i = 0; i < l->n_files && rc == ERR_NONE; i++) {
         const struct listing_file *from = &l->files[i];
         struct fetch_file *f = NULL;
-        rc = add(j, j->row->name, from->name, hub_url(j, l->revision, from->name, err), &f, err);
+        rc = plan_add(j, j->row->name, from->name, hub_url(j, l->revision, from->name, err), &f,
+                      err);
         if (rc != ERR_NONE)
             break;
         f->from_hub = true;
@@ -146,8 +147,8 @@ enum err_code plan_pinned(struct job *j, enum model_type type, struct err *err)
         char url[1024];
         struct fetch_file *f = NULL;
         plan_url(j->fetch, j->row, &need[i], url, sizeof url);
-        rc = add(j, need[i].folder, need[i].path, arena_strndup(&j->arena, url, strlen(url), err),
-                 &f, err);
+        rc = plan_add(j, need[i].folder, need[i].path,
+                      arena_strndup(&j->arena, url, strlen(url), err), &f, err);
         if (rc == ERR_NONE)
             f->has_sha256 = hash_from_hex(need[i].remote.sha256, f->sha256);
     }

@@ -8,6 +8,10 @@
  * registry's pins. */
 enum err_code plan_hub(struct job *j, enum model_type type, struct err *err);
 enum err_code plan_pinned(struct job *j, enum model_type type, struct err *err);
+/* One more of the job's files, for which there is room; name and url are of the arena, url NULL is
+ * ERR_NOMEM. */
+enum err_code plan_add(struct job *j, const char *folder, const char *name, const char *url,
+                       struct fetch_file **out, struct err *err);
 /* Mark those that are there and right, and add up what the others come to. */
 void plan_keep_right(struct job *j);
 
