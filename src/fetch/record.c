@@ -14,7 +14,8 @@ static bool is_name(const char *s)
 {
     const char *slash = strchr(s, '/');
     const char *leaf = slash ? slash + 1 : s;
-    return *s && *s != '.' && *leaf && *leaf != '.' && !strchr(leaf, '/') && strlen(s) < 512;
+    return *s && *s != '.' && *s != '/' && *leaf && *leaf != '.' && !strchr(leaf, '/') &&
+           strlen(s) < 512;
 }
 
 static enum err_code read_line(char *line, record_fn fn, void *ctx, struct err *err)

@@ -189,6 +189,12 @@ static void sha256_of_the_standard(void)
     hash_final(&h, d2);
     CHECK(!memcmp(d, d2, sizeof d));
     memset(d2, 0, sizeof d2);
+    uint8_t blob[HASH_GIT_BYTES],
+        should[HASH_GIT_BYTES]; /* of `printf abc | git hash-object --stdin` */
+    hash_git_blob("abc", 3, blob);
+    CHECK(hash_git_from_hex("f2ba8f84ab5c1bce84a7b441cb1959cfc7093b7f", should) &&
+          !memcmp(blob, should, sizeof blob));
+    CHECK(!hash_git_from_hex("f2ba8f84", should));
     CHECK(hash_from_hex(hex, d2) && !memcmp(d, d2, sizeof d));
     CHECK(!hash_from_hex("", d2) && !hash_from_hex(hex + 1, d2));
     hex[5] = 'g';

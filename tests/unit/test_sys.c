@@ -41,6 +41,36 @@ static void replace_then_read(void)
     file_map_close(&m);
 }
 
+static void a_draft_is_gone_on_with(void)
+{
+    struct file_draft d;
+    struct err e = { 0 };
+    char path[128], tmp[128];
+    uint64_t n;
+    uint8_t *data;
+    size_t len;
+    snprintf(path, sizeof path, "%s", in_dir("resumed"));
+    snprintf(tmp, sizeof tmp, "%s", in_dir(".resumed.part"));
+    REQUIRE(file_draft_resume(&d, path, tmp, &n, &e) == ERR_NONE && n == 0);
+    CHECK(file_draft_write(&d, 0, "abc", 3, &e) == ERR_NONE);
+    file_draft_close(&d);
+    CHECK(!file_exists(path) && file_exists(tmp));
+    REQUIRE(file_draft_resume(&d, path, tmp, &n, &e) == ERR_NONE && n == 3);
+    CHECK(file_draft_write(&d, 3, "def", 3, &e) == ERR_NONE);
+    CHECK(file_draft_commit(&d, &e) == ERR_NONE);
+    file_draft_close(&d);
+    CHECK(!file_exists(tmp));
+    REQUIRE(file_read(path, 100, &data, &len, NULL, &e) == ERR_NONE);
+    CHECK_STR((char *)data, "abcdef");
+    free(data);
+    REQUIRE(file_draft_resume(&d, path, path, &n, &e) == ERR_NONE && n == 6);
+    CHECK(file_draft_truncate(&d, &e) == ERR_NONE);
+    file_draft_close(&d);
+    REQUIRE(file_read(path, 100, &data, &len, NULL, &e) == ERR_NONE && len == 0);
+    free(data);
+    CHECK(file_draft_resume(&d, path, in_dir(""), &n, &e) != ERR_NONE && d.fd == -1);
+}
+
 static void a_draft_appears_whole_or_not_at_all(void)
 {
     struct file_draft d;
@@ -182,6 +212,7 @@ static void the_process_knows_what_it_takes(void)
 
 static const struct tap_case cases[] = {
     CASE(replace_then_read),
+    CASE(a_draft_is_gone_on_with),
     CASE(a_draft_appears_whole_or_not_at_all),
     CASE(only_regular_files),
     CASE(folders_are_made),
