@@ -26,16 +26,13 @@ static void print_values(const struct config_setting *s)
     }
 }
 
-int main(void)
+/* Of the service, or of all that is not. */
+static void print_table(bool service)
 {
-    printf("# Settings\n\n"
-           "All come from the environment. Those of Immich's machine-learning service keep their "
-           "names and meanings. A value that is\nnot within its range stops the start with a "
-           "sentence. Options of a command (`fovea serve --help`) go before settings.\n\n"
-           "| setting | values | default | what it is |\n|---|---|---|---|\n");
+    printf("| setting | values | default | what it is |\n|---|---|---|---|\n");
     for (size_t i = 0; i < config_n_settings; i++) {
         const struct config_setting *s = &config_settings[i];
-        if (s->unused)
+        if (s->unused || (s->use == CONFIG_SERVICE) != service)
             continue;
         printf("| `%s` | ", s->env);
         print_values(s);
@@ -43,9 +40,23 @@ int main(void)
         print_default(s);
         printf(" | %s |\n", s->help);
     }
+}
+
+int main(void)
+{
+    printf("# Settings\n\n"
+           "All come from the environment. Those of Immich's machine-learning service keep their "
+           "names and meanings. A value that is\nnot within its range stops the commands that use "
+           "it with a sentence. Options of a command (`fovea serve --help`) go before settings.\n\n"
+           "## Library and models\n\n");
+    print_table(false);
     printf(
         "| `FOVEA_SIMD` | c, avx2, avx512vnni, neon, dotprod | | the most that the kernels may use "
         "of the processor |\n\n"
+        "## The service\n\n");
+    print_table(true);
+    printf(
+        "\n"
         "## Accepted without effect\n\n"
         "Settings of the reference that have no meaning here. They are checked all the same, and "
         "the log says once why they do\nnothing.\n\n"

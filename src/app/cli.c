@@ -83,6 +83,10 @@ void cli_help(const struct cli_command *c)
         printf("  %-22s  %s\n", left, o->help);
     }
     printf("  %-22s  %s\n", "-h, --help", "this text");
+    if (c->uses & CONFIG_USE(CONFIG_SERVICE)) {
+        printf("\nsettings from the environment:\n");
+        config_print_help(c->uses);
+    }
 }
 
 /* --name, --name=value or --name value; *i moves past a value that is an argument of its own. */

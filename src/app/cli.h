@@ -35,6 +35,7 @@ struct cli_command {
     const char *name, *args, *summary, *details;
     const struct cli_option *options;        /* ends with a name of NULL */
     int (*run)(const struct cli_call *call); /* an exit status */
+    unsigned uses;                           /* of settings: CONFIG_USE() bits */
 };
 
 /* The value of an option by its name; NULL when it was not given. */

@@ -34,8 +34,8 @@ static void check_cpu(void)
 {
     char name[128], isa[64], text[256];
     cpu_name(name);
-    snprintf(text, sizeof text, "%s, %u core%s; kernels: %s", name, cpu_count(),
-             out_plural(cpu_count()), simd_describe(simd_used(), isa));
+    snprintf(text, sizeof text, "%s, %s; kernels: %s", name, out_count(cpu_count(), "core").text,
+             simd_describe(simd_used(), isa));
     tell(GOOD, "CPU", text);
 }
 
@@ -61,20 +61,30 @@ static void check_helper(void)
         tell(FAULT, "decode helper", "fovea-decode is not beside fovea: only JPEG can be read");
 }
 
-/* Both towers, as a run and a search load them. */
+/* Both towers, as a run and a search load them; their vectors are compared, so must be alike. */
 static enum err_code load_model(const struct config *c, struct err *err)
 {
     struct engine e;
     struct predict_bundle *b = NULL;
+    size_t dims[2] = { 0 };
     enum err_code rc = engine_init(&e, c, 1, ENGINE_ONCE, err);
     if (rc != ERR_NONE)
         return rc;
-    for (enum model_type t = MODEL_VISUAL; t <= MODEL_TEXTUAL && rc == ERR_NONE; t++) {
+    for (enum model_type t = MODEL_VISUAL; t <= MODEL_TEXTUAL; t++) {
         rc = predict_acquire(e.predict, MODEL_CLIP, t, c->model, &b, err);
-        if (rc == ERR_NONE)
-            predict_release(e.predict, b);
+        if (rc != ERR_NONE)
+            break;
+        dims[t] = t == MODEL_VISUAL ? task_clip_visual_dim(b->clip_visual)
+                                    : task_clip_textual_dim(b->clip_textual);
+        predict_release(e.predict, b);
     }
     engine_clear(&e);
+    if (rc == ERR_NONE && dims[MODEL_VISUAL] != dims[MODEL_TEXTUAL])
+        rc = err_set(
+            err, ERR_CORRUPT,
+            "%s: its visual/ gives vectors of %zu dimensions, its textual/ of %zu, so words "
+            "find nothing; put both folders of one model there",
+            c->model, dims[MODEL_VISUAL], dims[MODEL_TEXTUAL]);
     return rc;
 }
 
@@ -157,8 +167,8 @@ static void check_library(const char *dir, const struct config *c)
         rc = store_count(s, &n, &err);
     if (rc == ERR_NONE) {
         char text[4352];
-        snprintf(text, sizeof text, "%s: whole, %lld photos, %lld failed", dir,
-                 (long long)n.n_photos, (long long)n.n_failed);
+        snprintf(text, sizeof text, "%s: whole, %s, %lld failed", dir,
+                 out_count((uint64_t)n.n_photos, "photo").text, (long long)n.n_failed);
         tell(GOOD, "library", text);
         check_vectors(s, dir, c);
     } else {
@@ -189,4 +199,5 @@ const struct cli_command cli_doctor = {
                "library. Exit status 1 when something that fovea needs is missing or broken.",
     .options = options,
     .run = run,
+    .uses = CONFIG_USE(CONFIG_LIBRARY) | CONFIG_USE(CONFIG_MODELS),
 };

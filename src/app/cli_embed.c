@@ -10,7 +10,7 @@
 static const struct cli_option options[] = {
     { "text", 't', "TEXT", "words to embed" },
     { "image", 'i', "FILE", "a picture to embed" },
-    { "contract", 0, "NAME", "pixels of the picture: view (default) or reference" },
+    { "contract", 0, "NAME", "how a picture is seen: view (default) or reference" },
     { "model", 0, "NAME", "the CLIP model (default: $FOVEA_MODEL)" },
     { "json", 0, NULL, "an object with model, dim and embedding" },
     { NULL, 0, NULL, NULL },
@@ -80,7 +80,11 @@ const struct cli_command cli_embed = {
     .args = "[OPTION...] (--text TEXT | --image FILE)",
     .summary = "print the embedding of words or of a picture",
     .details = "Prints the model's output as a JSON array of numbers, as it is: not brought to "
-               "unit length.",
+               "unit length.\n"
+               "A picture is seen as the library sees it (view: upright, in the colours of its "
+               "profile), or as Immich's\n"
+               "service does (reference: as stored), which gives that service's numbers.",
     .options = options,
     .run = run,
+    .uses = CONFIG_USE(CONFIG_MODELS),
 };

@@ -88,13 +88,20 @@ static void print_report(const struct library_report *r, const struct view *v)
     const struct {
         uint64_t n;
         const char *what;
-    } rows[] = {
-        { r->n_added, "added" },     { r->n_duplicate, "copied or moved" },
-        { r->n_changed, "changed" }, { r->n_unchanged, "unchanged" },
-        { r->n_removed, "removed" }, { r->n_offline, "folders offline" },
-        { r->n_failed, "failed" },   { r->n_failed_before, "failed before and unchanged" }
-    };
-    printf("%s", r->cancelled ? "stopped; run again to go on: " : "");
+    } rows[] = { { r->n_added, "added" },
+                 { r->n_duplicate, "copied or moved" },
+                 { r->n_changed, "changed" },
+                 { r->n_unchanged, "unchanged" },
+                 { r->n_removed, "removed" },
+                 { r->n_offline, r->n_offline == 1 ? "folder offline" : "folders offline" },
+                 { r->n_failed, "failed" },
+                 { r->n_failed_before, "failed before and unchanged" } };
+    uint64_t n_seen = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        n_seen += rows[i].n;
+    printf("%s", r->cancelled ? "stopped; run again to go on: "
+                 : !n_seen    ? "no photos there; `fovea index --help` tells what is read: "
+                              : "");
     const char *sep = "";
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (rows[i].n || i == 0 || i == 3) {
@@ -172,7 +179,10 @@ const struct cli_command cli_index = {
     .details =
         "Reads the photos below each FOLDER into the library; without FOLDER, brings up to date "
         "the\n"
-        "folders that are in it. Photos are only ever read. What is unchanged since the last run "
+        "folders that are in it. Photos are JPEG, PNG, WebP, GIF, TIFF, HEIC, AVIF, JPEG XL, BMP "
+        "and raw\n"
+        "files by their names' endings, hidden ones left out. They are only ever read. What is "
+        "unchanged since the last run "
         "is\n"
         "not read again, so run it as often as you like; it can be stopped at any moment.\n"
         "A folder that is missing or suddenly empty counts as offline, and nothing of it is "
@@ -182,4 +192,5 @@ const struct cli_command cli_index = {
         "usage.",
     .options = options,
     .run = run,
+    .uses = CONFIG_USE(CONFIG_LIBRARY) | CONFIG_USE(CONFIG_MODELS),
 };

@@ -172,8 +172,7 @@ static enum err_code verify_one(const struct model_folder *f, void *ctx, struct 
     if (v.n_bad)
         printf(": %zu of %zu files are not whole\n", v.n_bad, v.n_bad + v.n_whole);
     else if (v.n_whole)
-        printf(": %zu file%s, %s: whole\n", v.n_whole, out_plural(v.n_whole),
-               str_bytes(v.n_bytes, bytes));
+        printf(": %s, %s: whole\n", out_count(v.n_whole, "file").text, str_bytes(v.n_bytes, bytes));
     else
         printf(": no hash is known: fovea did not fetch it\n");
     m->n_bad += v.n_bad;
@@ -213,8 +212,7 @@ static int run_remove(struct models *m, struct err *err)
             return cli_fail(err);
         printf("removed %s/", model_task_name(f.task));
         out_path(stdout, f.name);
-        printf(": %zu file%s, %s\n", size.n_files, out_plural(size.n_files),
-               str_bytes(size.n_bytes, bytes));
+        printf(": %s, %s\n", out_count(size.n_files, "file").text, str_bytes(size.n_bytes, bytes));
     }
     return EXIT_OK;
 }
@@ -284,4 +282,5 @@ const struct cli_command cli_models = {
                "get one to a machine without a network.",
     .options = options,
     .run = run,
+    .uses = CONFIG_USE(CONFIG_MODELS),
 };

@@ -60,6 +60,8 @@ static enum err_code print_json(const struct cli_call *call, const struct search
 
 static void print_results(const struct search_results *r)
 {
+    if (!r->n)
+        fprintf(stderr, "the library has no photos now; `fovea status` tells what it has\n");
     for (size_t i = 0; i < r->n; i++) {
         printf("%6.3f  ", (double)r->items[i].score);
         out_path(stdout, r->items[i].path);
@@ -78,10 +80,11 @@ static enum err_code print_all(const struct cli_call *call, const struct search 
     fflush(stdout);
     if (cli_given(call, "timing"))
         fprintf(stderr,
-                "%zu of %zu photos in %.0f ms: open %.1f, query to vector %.1f, scan %.2f, paths "
+                "%zu of %s in %.0f ms: open %.1f, query to vector %.1f, scan %.2f, paths "
                 "%.2f\n",
-                r->n, search_n_photos(s), open_ms + r->embed_ms + r->scan_ms + r->paths_ms, open_ms,
-                r->embed_ms, r->scan_ms, r->paths_ms);
+                r->n, out_count(search_n_photos(s), "photo").text,
+                open_ms + r->embed_ms + r->scan_ms + r->paths_ms, open_ms, r->embed_ms, r->scan_ms,
+                r->paths_ms);
     return rc;
 }
 
@@ -151,6 +154,7 @@ const struct cli_command cli_search = {
                "  fovea search '\"-5 degrees\"'             quotes make anything words",
     .options = options,
     .run = run_search,
+    .uses = CONFIG_USE(CONFIG_LIBRARY) | CONFIG_USE(CONFIG_MODELS),
 };
 
 const struct cli_command cli_similar = {
@@ -162,4 +166,5 @@ const struct cli_command cli_similar = {
                "any image file.",
     .options = options,
     .run = run_similar,
+    .uses = CONFIG_USE(CONFIG_LIBRARY) | CONFIG_USE(CONFIG_MODELS),
 };

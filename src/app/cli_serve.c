@@ -34,7 +34,8 @@ const struct cli_command cli_serve = {
                "does; give\n"
                "its URL, http://HOST:3003, to Immich. SIGTERM or SIGINT ends it: what runs is "
                "finished first,\n"
-               "for at most ten seconds. docs/config.md lists the settings.",
+               "for at most ten seconds. docs/config.md tells what each setting takes.",
     .options = options,
     .run = run,
+    .uses = CONFIG_USE(CONFIG_MODELS) | CONFIG_USE(CONFIG_SERVICE),
 };

@@ -46,11 +46,12 @@ static enum err_code print_root(const struct store_root *r, void *ctx, struct er
 static enum err_code print_space(const struct store_space *sp, int64_t n, void *ctx,
                                  struct err *err)
 {
-    (void)ctx;
     (void)err;
+    *(bool *)ctx = true;
     printf("  ");
     out_path(stdout, sp->model);
-    printf(": %lld vectors of %u dimensions, %lld of them in the sidecar\n", (long long)n, sp->dim,
+    printf(": %s of %u dimensions, %lld of them in the sidecar\n",
+           out_count((uint64_t)n, "vector").text, sp->dim,
            (long long)(sp->has_sidecar ? sp->sidecar_rows : 0));
     return ERR_NONE;
 }
@@ -75,20 +76,24 @@ static enum err_code print_text(struct store *s, const char *dir, const struct s
     free(db);
     printf("library ");
     out_path(stdout, dir);
-    printf(" (%s)\n%lld photo%s in %lld file%s", size, (long long)(c->n_photos - c->n_photos_dead),
-           out_plural((uint64_t)(c->n_photos - c->n_photos_dead)),
-           (long long)(c->n_files - c->n_gone - c->n_failed),
-           out_plural((uint64_t)(c->n_files - c->n_gone - c->n_failed)));
+    printf(" (%s)\n%s in %s", size,
+           out_count((uint64_t)(c->n_photos - c->n_photos_dead), "photo").text,
+           out_count((uint64_t)(c->n_files - c->n_gone - c->n_failed), "file").text);
     if (c->n_failed)
         printf(", %lld could not be read (--failed lists them)", (long long)c->n_failed);
     if (c->n_gone)
         printf(", %lld gone", (long long)c->n_gone);
     printf("\nfolders:\n");
+    if (!c->n_roots)
+        printf("  none: `fovea index FOLDER` adds one\n");
+    bool any = false;
     enum err_code rc = store_roots(s, print_root, NULL, err);
     if (rc == ERR_NONE) {
         printf("models:\n");
-        rc = store_spaces(s, print_space, NULL, err);
+        rc = store_spaces(s, print_space, &any, err);
     }
+    if (rc == ERR_NONE && !any)
+        printf("  none was needed yet\n");
     return rc;
 }
 
@@ -194,4 +199,5 @@ const struct cli_command cli_status = {
         "Tells how many photos the library has, of which folders, embedded with which models.",
     .options = options,
     .run = run,
+    .uses = CONFIG_USE(CONFIG_LIBRARY),
 };

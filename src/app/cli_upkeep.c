@@ -24,21 +24,22 @@ static int run_check(const struct cli_call *call)
         return cli_usage(call, "takes no argument");
     if (library_check(cli_library(call), &c, &err) != ERR_NONE)
         return cli_fail(&err);
-    printf("%lld photos, %lld vectors: ", (long long)c.n_photos, (long long)c.n_vectors);
+    printf("%s, %s: ", out_count((uint64_t)c.n_photos, "photo").text,
+           out_count((uint64_t)c.n_vectors, "vector").text);
     if (c.whole) {
         printf("all is whole\n");
         return EXIT_OK;
     }
     printf("mended\n");
     if (c.n_counts_mended)
-        printf("  %lld counts of files set right\n", (long long)c.n_counts_mended);
+        printf("  set right: %s of files\n", out_count((uint64_t)c.n_counts_mended, "count").text);
     if (c.n_vectors_dropped)
-        printf("  %lld vectors that cannot be were dropped; `fovea index` computes them again\n",
-               (long long)c.n_vectors_dropped);
+        printf("  dropped: %s that cannot be right; `fovea index` computes anew\n",
+               out_count((uint64_t)c.n_vectors_dropped, "vector").text);
     if (c.n_sidecars_written)
-        printf("  %llu sidecars written anew\n", (unsigned long long)c.n_sidecars_written);
+        printf("  written anew: %s\n", out_count(c.n_sidecars_written, "sidecar").text);
     if (c.n_leftovers)
-        printf("  %llu leftover files removed\n", (unsigned long long)c.n_leftovers);
+        printf("  removed: %s\n", out_count(c.n_leftovers, "leftover file").text);
     return EXIT_OK;
 }
 
@@ -53,9 +54,9 @@ static int run_forget(const struct cli_call *call)
             return cli_fail(&err);
         printf("forgot ");
         out_path(stdout, call->args[i]);
-        printf(": %lld file%s, with %lld photo%s that no other folder holds\n",
-               (long long)f.n_files, out_plural((uint64_t)f.n_files), (long long)f.n_photos,
-               out_plural((uint64_t)f.n_photos));
+        printf(": %s, with %s that no other folder holds\n",
+               out_count((uint64_t)f.n_files, "file").text,
+               out_count((uint64_t)f.n_photos, "photo").text);
     }
     return EXIT_OK;
 }
@@ -69,8 +70,9 @@ static int run_vacuum(const struct cli_call *call)
     if (library_vacuum(cli_library(call), cli_given(call, "purge"), &p, &err) != ERR_NONE)
         return cli_fail(&err);
     if (cli_given(call, "purge"))
-        printf("forgot %lld files that had gone and %lld photos that no file holds\n",
-               (long long)p.n_files, (long long)p.n_photos);
+        printf("forgot %s that had gone and %s that no file holds\n",
+               out_count((uint64_t)p.n_files, "file").text,
+               out_count((uint64_t)p.n_photos, "photo").text);
     printf("compacted\n");
     return EXIT_OK;
 }
@@ -85,8 +87,8 @@ static int transfer(const struct cli_call *call, const char *verb,
         return cli_usage(call, "give one folder");
     if (fn(cli_library(call), call->args[0], &d, &err) != ERR_NONE)
         return cli_fail(&err);
-    printf("%s %llu photos, %llu files, %llu vectors\n", verb, (unsigned long long)d.n_photos,
-           (unsigned long long)d.n_files, (unsigned long long)d.n_vectors);
+    printf("%s %s, %s, %s\n", verb, out_count(d.n_photos, "photo").text,
+           out_count(d.n_files, "file").text, out_count(d.n_vectors, "vector").text);
     return EXIT_OK;
 }
 
@@ -109,6 +111,7 @@ const struct cli_command cli_check = {
                "again what can be derived. A database that is damaged is named and left as it is.",
     .options = library_only,
     .run = run_check,
+    .uses = CONFIG_USE(CONFIG_LIBRARY),
 };
 
 const struct cli_command cli_forget = {
@@ -124,6 +127,7 @@ const struct cli_command cli_forget = {
                "`fovea vacuum --purge` forgets them for good.",
     .options = library_only,
     .run = run_forget,
+    .uses = CONFIG_USE(CONFIG_LIBRARY),
 };
 
 const struct cli_command cli_vacuum = {
@@ -136,6 +140,7 @@ const struct cli_command cli_vacuum = {
                "good.",
     .options = vacuum_options,
     .run = run_vacuum,
+    .uses = CONFIG_USE(CONFIG_LIBRARY),
 };
 
 const struct cli_command cli_export = {
@@ -147,6 +152,7 @@ const struct cli_command cli_export = {
                "only read.",
     .options = library_only,
     .run = run_export,
+    .uses = CONFIG_USE(CONFIG_LIBRARY),
 };
 
 const struct cli_command cli_import = {
@@ -158,4 +164,5 @@ const struct cli_command cli_import = {
                "nothing.",
     .options = library_only,
     .run = run_import,
+    .uses = CONFIG_USE(CONFIG_LIBRARY),
 };

@@ -28,19 +28,21 @@ static const char cpu_only[] = "inference runs on the CPU";
 
 const struct config_setting config_settings[] = {
     { "FOVEA_LIBRARY", "fovea", "the library's folder", .kind = CONFIG_FOLDER,
-      .xdg = "XDG_DATA_HOME", .home = ".local/share", AT(library_dir) },
+      .use = CONFIG_LIBRARY, .xdg = "XDG_DATA_HOME", .home = ".local/share", AT(library_dir) },
     { "MACHINE_LEARNING_CACHE_FOLDER", "fovea/models", "where models are", .kind = CONFIG_FOLDER,
-      .xdg = "XDG_CACHE_HOME", .home = ".cache", AT(models_dir) },
+      .use = CONFIG_MODELS, .xdg = "XDG_CACHE_HOME", .home = ".cache", AT(models_dir) },
     { "FOVEA_CACHE", "fovea", "what can be computed again", .kind = CONFIG_FOLDER,
-      .xdg = "XDG_CACHE_HOME", .home = ".cache", AT(cache_dir) },
-    { "FOVEA_MODEL", CONFIG_DEFAULT_MODEL, "the CLIP model", .kind = CONFIG_TEXT, AT(model) },
-    { "FOVEA_ORT_LIBRARY", NULL, "the ONNX Runtime library", .kind = CONFIG_TEXT, AT(ort_library) },
+      .use = CONFIG_MODELS, .xdg = "XDG_CACHE_HOME", .home = ".cache", AT(cache_dir) },
+    { "FOVEA_MODEL", CONFIG_DEFAULT_MODEL, "the CLIP model", .kind = CONFIG_TEXT,
+      .use = CONFIG_MODELS, AT(model) },
+    { "FOVEA_ORT_LIBRARY", NULL, "the ONNX Runtime library", .kind = CONFIG_TEXT,
+      .use = CONFIG_MODELS, AT(ort_library) },
 
-    { "IMMICH_HOST", "[::]", "serve: the address to listen on", .kind = CONFIG_TEXT, AT(host) },
-    { "IMMICH_PORT", "3003", "serve: the port, 0 for any", NUMBER(0, 65535), AT(port) },
-    { "IMMICH_LOG_LEVEL", "info", "serve: what is logged", .kind = CONFIG_CHOICE,
-      .choices = log_words, AT(log_level) },
-    { "FOVEA_LOG_FORMAT", "text", "serve: how; a JSON object a line is for programs",
+    { "IMMICH_HOST", "[::]", "the address to listen on", .kind = CONFIG_TEXT, AT(host) },
+    { "IMMICH_PORT", "3003", "the port, 0 for any", NUMBER(0, 65535), AT(port) },
+    { "IMMICH_LOG_LEVEL", "info", "what is logged", .kind = CONFIG_CHOICE, .choices = log_words,
+      AT(log_level) },
+    { "FOVEA_LOG_FORMAT", "text", "how it is logged; a JSON object a line is for programs",
       .kind = CONFIG_CHOICE, .choices = log_formats, AT(log_format) },
     { "MACHINE_LEARNING_REQUEST_THREADS", "0", "requests worked on at once, 0: one a core",
       NUMBER(0, 1024), AT(request_threads) },
@@ -98,19 +100,20 @@ const struct config_setting config_settings[] = {
       NUMBER(0, 4096), AT(max_batch_ocr) },
 
     { "HF_ENDPOINT", MODEL_HUB_URL, "where models are downloaded from", .kind = CONFIG_TEXT,
-      AT(hub_url) },
+      .use = CONFIG_MODELS, AT(hub_url) },
     { "FOVEA_OCR_ENDPOINT", MODEL_OCR_URL, "where the models of OCR are downloaded from",
-      .kind = CONFIG_TEXT, AT(ocr_url) },
+      .kind = CONFIG_TEXT, .use = CONFIG_MODELS, AT(ocr_url) },
     { "HF_TOKEN", NULL, "what the hub knows you by; it is sent to HF_ENDPOINT only",
-      .kind = CONFIG_TEXT, AT(hub_token) },
-    { "HF_HUB_OFFLINE", "0", "download nothing", .kind = CONFIG_SWITCH, AT(offline) },
+      .kind = CONFIG_TEXT, .use = CONFIG_MODELS, AT(hub_token) },
+    { "HF_HUB_OFFLINE", "0", "download nothing", .kind = CONFIG_SWITCH, .use = CONFIG_MODELS,
+      AT(offline) },
     { "HF_HUB_DOWNLOAD_TIMEOUT", "10",
       "seconds for which a download may bring next to nothing before it is tried again",
-      NUMBER(1, 3600), AT(download_stall_s) },
+      NUMBER(1, 3600), .use = CONFIG_MODELS, AT(download_stall_s) },
     { "FOVEA_DOWNLOAD_MAX_KIB_S", "0", "KiB a second that downloads take at most, 0: no bound",
-      NUMBER(0, INT_MAX), AT(download_kib_s) },
+      NUMBER(0, INT_MAX), .use = CONFIG_MODELS, AT(download_kib_s) },
     { "SSL_CERT_FILE", NULL, "certificates to trust instead of the system's, as PEM",
-      .kind = CONFIG_TEXT, AT(ca_file) },
+      .kind = CONFIG_TEXT, .use = CONFIG_MODELS, AT(ca_file) },
 
     { "MACHINE_LEARNING_WORKERS", NULL, "processes", NUMBER(1, 1024), .unused = one_process },
     { "MACHINE_LEARNING_WORKER_TIMEOUT", NULL, "seconds until a stuck process is replaced",
@@ -206,9 +209,17 @@ static enum err_code parse_choice(const struct config_setting *s, const char *v,
     return err_set(err, ERR_INVALID, "%s is one of %s, not \"%.60s\"", s->env, all, v);
 }
 
-static enum err_code read_setting(const struct config_setting *s, struct config *c, struct err *err)
+static bool is_used(const struct config_setting *s, unsigned uses)
 {
-    const char *v = set(s->env);
+    return uses & CONFIG_USE(s->use);
+}
+
+static enum err_code read_setting(const struct config_setting *s, struct config *c, bool used,
+                                  struct err *err)
+{
+    if (!used && is_text(s))
+        return ERR_NONE;
+    const char *v = used ? set(s->env) : NULL;
     int unused;
     void *at = (char *)c + s->at;
     int *number = s->unused ? &unused : at;
@@ -229,12 +240,12 @@ static enum err_code read_setting(const struct config_setting *s, struct config 
     return *(char **)at ? ERR_NONE : err_set(err, ERR_NOMEM, "settings");
 }
 
-enum err_code config_load(struct config *c, struct err *err)
+enum err_code config_load(struct config *c, unsigned uses, struct err *err)
 {
     *c = (struct config){ 0 };
     enum err_code rc = ERR_NONE;
     for (size_t i = 0; i < config_n_settings && rc == ERR_NONE; i++)
-        rc = read_setting(&config_settings[i], c, err);
+        rc = read_setting(&config_settings[i], c, is_used(&config_settings[i], uses), err);
     if (rc != ERR_NONE)
         config_clear(c);
     return rc;
@@ -261,18 +272,19 @@ void config_log_unused(void)
                       config_settings[i].unused);
 }
 
-void config_print_help(void)
+void config_print_help(unsigned uses)
 {
     for (size_t i = 0; i < config_n_settings; i++) {
         const struct config_setting *s = &config_settings[i];
         char value[96];
-        if (s->unused)
+        if (s->unused || !is_used(s, uses))
             continue;
         if (s->xdg)
-            snprintf(value, sizeof value, "$%s/%s", s->xdg, s->fallback);
+            snprintf(value, sizeof value, "~/%s/%s", s->home, s->fallback);
         else
             snprintf(value, sizeof value, "%s", s->fallback ? s->fallback : "not set");
         printf("  %-30s  %s (%s)\n", s->env, s->help, value);
     }
-    printf("  %-30s  %s\n", "FOVEA_SIMD", "use at most c, avx2, avx512vnni, neon or dotprod");
+    if (uses & CONFIG_USE(CONFIG_MODELS))
+        printf("  %-30s  %s\n", "FOVEA_SIMD", "use at most c, avx2, avx512vnni, neon or dotprod");
 }

@@ -21,9 +21,14 @@ enum config_kind {
     CONFIG_CHOICE, /* one of the words of choices, in any case; its place among them */
 };
 
+/* Who reads a setting. What a command has no use for cannot keep it from running. */
+enum config_use { CONFIG_SERVICE, CONFIG_LIBRARY, CONFIG_MODELS };
+#define CONFIG_USE(use) (1u << (use))
+
 struct config_setting {
     const char *env, *fallback, *help;
     enum config_kind kind;
+    enum config_use use; /* of most: by the service */
     const char *xdg, *home;
     int min, max;
     const char *const *choices; /* ends with NULL */
@@ -60,15 +65,16 @@ struct config {
     int offline, download_stall_s, download_kib_s; /* download_kib_s: 0 for no bound */
 };
 
-/* ERR_INVALID when a value is bad, or a default needs HOME and there is none; ERR_NOMEM. *c is
- * empty then. */
-enum err_code config_load(struct config *c, struct err *err);
+/* Of the settings whose use is among uses (CONFIG_USE() bits); of others a number is its default,
+ * and text NULL. ERR_INVALID when a value is bad, or a default needs HOME and there is none;
+ * ERR_NOMEM. *c is empty then. */
+enum err_code config_load(struct config *c, unsigned uses, struct err *err);
 void config_clear(struct config *c);
 /* IMMICH_LOG_LEVEL as one of enum log_level. */
 int config_log_level(const struct config *c);
 /* A log line for each setting that is given and does nothing here. */
 void config_log_unused(void);
-/* The table for `fovea --help`. */
-void config_print_help(void);
+/* The settings of these uses, for help. */
+void config_print_help(unsigned uses);
 
 #endif

@@ -26,7 +26,8 @@ static void help(void)
            "  fovea index ~/Pictures          read the photos, once; they are never changed\n"
            "  fovea search \"beach at sunset\"  find some\n\n"
            "settings from the environment:\n");
-    config_print_help();
+    config_print_help(CONFIG_USE(CONFIG_LIBRARY) | CONFIG_USE(CONFIG_MODELS));
+    printf("\nThose of the service are told by `fovea serve --help`.\n");
 }
 
 static int run(const struct cli_command *command, int argc, char **argv)
@@ -37,7 +38,10 @@ static int run(const struct cli_command *command, int argc, char **argv)
     int rc = cli_read(&call, argc, argv);
     if (rc >= 0)
         return rc;
-    if (config_load(&config, &err) != ERR_NONE)
+    unsigned uses = command->uses;
+    if (cli_given(&call, "library"))
+        uses &= ~CONFIG_USE(CONFIG_LIBRARY);
+    if (config_load(&config, uses, &err) != ERR_NONE)
         return cli_fail(&err);
     rc = command->run(&call);
     config_clear(&config);

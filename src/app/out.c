@@ -38,9 +38,11 @@ void out_failure(FILE *f, const char *path, const char *why)
     out_path(f, why);
 }
 
-const char *out_plural(uint64_t n)
+struct out_count out_count(uint64_t n, const char *what)
 {
-    return n == 1 ? "" : "s";
+    struct out_count c;
+    snprintf(c.text, sizeof c.text, "%llu %s%s", (unsigned long long)n, what, n == 1 ? "" : "s");
+    return c;
 }
 
 void out_progress_init(struct out_progress *p, FILE *f)
@@ -61,7 +63,7 @@ static void duration(char out[32], double s)
 static void describe(const struct library_progress *at, char *out, size_t n)
 {
     if (at->scanning) {
-        snprintf(out, n, "looking at folders: %llu photos", (unsigned long long)at->n_total);
+        snprintf(out, n, "looking at folders: %s", out_count(at->n_total, "photo").text);
         return;
     }
     char left[32] = "-:--";

@@ -12,8 +12,12 @@ void out_path(FILE *f, const char *path);
 /* "path: why". The reason may begin with the path already, as errors of sys/file.h do. */
 void out_failure(FILE *f, const char *path, const char *why);
 
-/* "1 photo", "2 photos" */
-const char *out_plural(uint64_t n);
+/* "1 photo", "2 photos": to be printed where it is made, printf("%s", out_count(n, "photo").text)
+ */
+struct out_count {
+    char text[64];
+};
+struct out_count out_count(uint64_t n, const char *what);
 
 /* A bar that is redrawn on a terminal, a line now and then elsewhere. */
 struct out_progress {

@@ -303,7 +303,8 @@ enum err_code plan_make(struct plan *p, const struct library_index_options *o, s
     if (!n_paths && rc == ERR_NONE)
         rc = roots_add_all(&roots, err);
     if (rc == ERR_NONE && !roots.first)
-        rc = err_set(err, ERR_INVALID, "the library has no folder yet: name one");
+        rc = err_set(err, ERR_INVALID,
+                     "the library has no folder yet: name one, as in `fovea index ~/Pictures`");
     struct part start = { .plan = p,
                           .o = o,
                           .report = report,

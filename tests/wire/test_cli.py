@@ -27,6 +27,24 @@ def test_without_a_home_it_says_what_to_set(fovea):
     assert result.status == 1 and result.err == 'fovea: neither FOVEA_LIBRARY nor HOME is set: set one of them\n'
 
 
+def test_settings_that_a_command_does_not_use_cannot_stop_it(fovea, tmp_path):
+    """Neither where the models are nor how the service is set matters to a look at a library."""
+    result = fovea('status', '--library', tmp_path / 'none', HOME='', XDG_CACHE_HOME='', IMMICH_PORT='x')
+    assert result.status == 1 and 'no library in' in result.err
+    result = fovea('search', '--library', tmp_path / 'none', 'red', HOME='', XDG_CACHE_HOME='')
+    assert result.err == 'fovea: neither MACHINE_LEARNING_CACHE_FOLDER nor HOME is set: set one of them\n'
+    result = fovea('serve', IMMICH_PORT='x')
+    assert result.status == 1 and 'IMMICH_PORT is a whole number' in result.err
+
+
+def test_help_lists_the_settings_where_they_are_used(fovea):
+    everywhere, service = fovea('--help').out, fovea('serve', '--help').out
+    assert 'FOVEA_LIBRARY' in everywhere and 'FOVEA_MODEL' in everywhere and 'IMMICH_' not in everywhere
+    assert 'IMMICH_PORT' in service and 'MACHINE_LEARNING_MODEL_TTL' in service and 'FOVEA_LIBRARY' not in service
+    assert 'settings' not in fovea('status', '--help').out
+    assert 'reference' in fovea('embed', '--help').out and 'upright' in fovea('embed', '--help').out
+
+
 @pytest.mark.parametrize('args', [('--help',), ('--version',), ('status', '--help'), ('doctor',)])
 def test_output_that_cannot_be_written_is_a_failure(build, environment, args):
     with open('/dev/full', 'w') as full:

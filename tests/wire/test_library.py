@@ -187,11 +187,11 @@ def test_a_missing_or_empty_folder_is_offline(library, pictures):
     away = pictures.folder.with_name('away')
     os.rename(pictures.folder, away)
     result = library('index')
-    assert result.status == 1 and counts(result)['folders offline'] == 1 and 'removed' not in counts(result)
+    assert result.status == 1 and counts(result)['folder offline'] == 1 and 'removed' not in counts(result)
     assert len(found(library('search', '--json', 'red'))) == 2
     pictures.folder.mkdir()
     result = library('index', pictures.folder)
-    assert counts(result)['folders offline'] == 1 and status(library)['roots'][0]['offline']
+    assert counts(result)['folder offline'] == 1 and status(library)['roots'][0]['offline']
     pictures.folder.rmdir()
     os.rename(away, pictures.folder)
     assert counts(library('index')) == {'added': 0, 'unchanged': 2}
@@ -205,7 +205,7 @@ def test_a_part_of_a_missing_folder_is_offline_too(library, pictures):
     library('index')
     before = library('status').out
     result = library('index', pictures.folder / 'part')
-    assert result.status == 1 and counts(result)['folders offline'] == 1 and 'removed' not in counts(result)
+    assert result.status == 1 and counts(result)['folder offline'] == 1 and 'removed' not in counts(result)
     assert result.out.count(str(pictures.folder / 'part')) == 1
     assert 'offline' in before and library('status').out == before
 
@@ -242,7 +242,7 @@ def test_an_unreadable_subfolder_keeps_its_photos(as_nobody, pictures):
     assert '2.jpg' in as_nobody('search', 'red').stdout
     os.chmod(pictures.folder / '3.jpg', 0o644)  # the time of change of the content is as before
     result = as_nobody('index')  # nothing but the folder
-    assert result.returncode == 1 and '1 folders offline' in result.stdout
+    assert result.returncode == 1 and '1 folder offline' in result.stdout
     os.chmod(pictures.folder / 'shut', 0o755)
     assert as_nobody('index').returncode == 0 and '3.jpg' in as_nobody('search', 'red').stdout
 
@@ -410,3 +410,18 @@ def test_doctor_finds_a_model_that_does_not_load(library, models):
     (models / 'clip/fake/textual/tokenizer.json').write_text('{}')
     result = library('doctor')
     assert result.status == 1 and 'FAULT  model' in result.out and 'tokenizer.json' in result.out
+
+
+def test_doctor_finds_towers_that_are_not_of_one_model(library, models):
+    network = models / 'clip/fake/textual/model.onnx'
+    network.write_text(network.read_text().replace('embedding f32 -1 24', 'embedding f32 -1 20'))
+    result = library('doctor')
+    assert result.status == 1 and 'FAULT  model' in result.out
+    assert '24 dimensions, its textual/ of 20' in result.out and 'both folders of one model' in result.out
+
+
+def test_what_a_newcomer_reads(library, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    assert 'fovea index ~/Pictures' in library('index').err
+    assert library('index', tmp_path / 'empty').out.startswith('no photos there')
+    assert 'none was needed yet' in library('status').out

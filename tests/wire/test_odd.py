@@ -331,7 +331,7 @@ def test_a_disk_that_is_not_mounted(lab, mount):
     assert '2 added' in summary(lab.index(lab.library, lab.pictures, disk))
     subprocess.run(['umount', disk], check=True)
     status, out, err = lab.index(lab.library)
-    assert status == 1 and '0 added, 1 unchanged, 1 folders offline in' in out, (status, out, err)
+    assert status == 1 and '0 added, 1 unchanged, 1 folder offline in' in out, (status, out, err)
     assert names(lab) == ['2.jpg', 'own.jpg']
 
 
