@@ -5,8 +5,11 @@ import hashlib
 import http.server
 import json
 import os
+import pathlib
+import re
 import shutil
 import socketserver
+import ssl
 import subprocess
 import threading
 import time
@@ -655,3 +658,50 @@ def test_import_of_text_recognition_is_held_to_its_pins(models, tmp_path):
 @pytest.mark.parametrize('args', [[], ['fetch'], ['pull'], ['remove'], ['import'], ['import', 'a', 'b', 'c'], ['list', 'a']])
 def test_what_is_no_request(models, args):
     assert models(*args).status == 2
+
+
+def page():
+    text = (pathlib.Path(__file__).resolve().parents[2] / 'docs/models.md').read_text()
+    blocks = re.findall(r'```sh\n(.*?)```', text, re.S)
+    return [line.split('#')[0].strip() for block in blocks for line in block.splitlines()]
+
+
+def test_the_page_s_commands(models, hub, build, environment, tmp_path):
+    """Each command of docs/models.md, in turn."""
+    env = {**environment, **models.settings, 'PATH': f'{build}:{environment["PATH"]}'}
+    said = []
+    for command in page():
+        command = command.replace('/media/stick', str(hub.folder.parent))
+        done = subprocess.run(command, shell=True, env=env, text=True, capture_output=True)
+        said.append(done.stdout)
+        assert done.returncode == command.startswith('HF_HUB_OFFLINE=1'), done.stderr
+    assert f'{models.folder}/ocr/PP-OCRv5_mobile/recognition/model.onnx\n    from {hub.url}/models/' in done.stderr
+    assert 'fetched' in said[0] and 'whole' in said[2] and 'removed' in said[3] and 'imported' in said[4]
+
+
+def test_a_certificate_of_one_s_own(models, hub, tmp_path):
+    key, cert = tmp_path / 'key.pem', tmp_path / 'cert.pem'
+    subprocess.run(['openssl', 'req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-days', '2', '-subj', '/CN=localhost',
+                    '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    hub.server.socket = context.wrap_socket(hub.server.socket, server_side=True)
+    url = hub.url.replace('http://127.0.0.1', 'https://localhost')
+    done = models('pull', NAME, HF_ENDPOINT=url)
+    assert done.status == 1 and 'certificate' in done.err.lower() and 'trying again' not in done.err
+    assert models('pull', NAME, HF_ENDPOINT=url, SSL_CERT_FILE=str(cert)).status == 0 and is_whole(models, hub)
+
+
+def test_a_proxy_is_used_but_for_no_proxy(models, hub, second):
+    hub.faults['/api/'] = [status(500), 'always']
+    url = 'http://hub.invalid'
+    second.file, second.proxied = lambda path: hub.file(path.removeprefix(url)), []
+    second.server.RequestHandlerClass = type('Proxy', (Handler,), {
+        'parse_request': lambda h: Handler.parse_request(h) and (second.proxied.append(h.path) or
+                                                                 setattr(h, 'path', h.path.removeprefix(url)) or True)})
+    assert models('pull', NAME, HF_ENDPOINT=url, http_proxy=second.url, no_proxy='').status == 0
+    assert is_whole(models, hub) and all(path.startswith(url) for path in second.proxied)
+    models('remove', NAME)
+    n = len(second.proxied)
+    assert models('pull', NAME, HF_ENDPOINT=url, http_proxy=second.url, no_proxy='hub.invalid').status == 1
+    assert len(second.proxied) == n

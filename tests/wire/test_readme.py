@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 NOT_RUN = {'./dev check': 'it runs this test',
            'build/fovea forget /media/old-disk': 'needs a disk that is in the library',
            'build/fovea serve': 'it serves until it is stopped; test_serve.py runs it',
+           'build/fovea models pull ViT-B-32__openai': 'needs the network; test_models.py runs it',
            'build/fovea index --model ViT-B-32__openai ~/Pictures': 'needs the weights of a real CLIP'}
 
 
