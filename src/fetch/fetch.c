@@ -18,6 +18,14 @@ static bool copy(const char **s)
     return *s || !from;
 }
 
+/* A slash at the end of an endpoint is none of the path's. */
+static void trim(const char *url)
+{
+    char *s = (char *)(uintptr_t)url;
+    for (size_t n = s ? strlen(s) : 0; n && s[n - 1] == '/'; n--)
+        s[n - 1] = '\0';
+}
+
 enum err_code fetch_create(struct fetch **out, const struct fetch_options *o, struct err *err)
 {
     struct fetch *f = calloc(1, sizeof *f);
@@ -29,6 +37,8 @@ enum err_code fetch_create(struct fetch **out, const struct fetch_options *o, st
     bool copied = true;
     for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
         copied &= copy(strings[i]);
+    trim(f->o.hub_url);
+    trim(f->o.ocr_url);
     enum err_code rc = copied ? net_create(&f->net, f->o.ca_file, err)
                               : err_set(err, ERR_NOMEM, "download of models");
     if (rc == ERR_NONE)

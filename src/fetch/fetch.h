@@ -59,8 +59,8 @@ bool fetch_is_there(const struct fetch *f, const struct model_row *row, enum mod
  * what may pass (a cut connection, 429, 5xx) is repeated a few times, and a file whose hash is
  * wrong once.
  * ERR_NOT_FOUND: offline, and the message says what is missing and how to get it; or 404.
- * ERR_IO: the network, a refusal, a full disk. ERR_CORRUPT: not what the list says. ERR_LIMIT,
- * ERR_CANCELLED, ERR_NOMEM. */
+ * ERR_IO: the network, a refusal, a full disk. ERR_CORRUPT: not what the list says, or no such
+ * list. ERR_CANCELLED, ERR_NOMEM. */
 enum err_code fetch_type(struct fetch *f, const struct model_row *row, enum model_type type,
                          struct err *err);
 /* Of both types. */

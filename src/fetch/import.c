@@ -11,6 +11,13 @@
 
 enum { PIECE_BYTES = 1 << 20 };
 
+static bool is_same(const char *a, const char *b)
+{
+    struct file_info x, y;
+    return file_stat(a, &x, NULL) == ERR_NONE && file_stat(b, &y, NULL) == ERR_NONE &&
+           x.dev == y.dev && x.inode == y.inode;
+}
+
 /* name below the folder that is imported. */
 static enum err_code add_file(struct job *j, const char *dir, const char *folder, const char *name,
                               struct err *err)
@@ -31,7 +38,7 @@ static enum err_code add_file(struct job *j, const char *dir, const char *folder
         return rc;
     f->has_size = true;
     f->size = info.size_bytes;
-    j->n_bytes += info.size_bytes;
+    j->n_bytes += is_same(source, f->path) ? 0 : info.size_bytes;
     return ERR_NONE;
 }
 
@@ -155,13 +162,6 @@ static enum err_code copy_bytes(struct job *j, struct fetch_file *f, const struc
         rc = file_draft_commit(&d, err);
     file_draft_close(&d);
     return rc;
-}
-
-static bool is_same(const char *a, const char *b)
-{
-    struct file_info x, y;
-    return file_stat(a, &x, NULL) == ERR_NONE && file_stat(b, &y, NULL) == ERR_NONE &&
-           x.dev == y.dev && x.inode == y.inode;
 }
 
 static enum err_code copy_file(struct job *j, struct fetch_file *f, struct err *err)

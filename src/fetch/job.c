@@ -80,11 +80,14 @@ static enum err_code check_space(const struct job *j, struct err *err)
     if (statvfs(dir, &fs))
         return err_set(err, ERR_IO, "%s: cannot see how much room there is: %s", dir,
                        strerror(errno));
-    uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
-    if (room >= j->n_bytes && room - j->n_bytes >= SPARE_BYTES)
+    uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize, n_there = 0;
+    for (size_t i = 0; i < j->n_files; i++)
+        n_there += j->files[i].is_there ? 0 : transfer_n_there(&j->files[i]);
+    uint64_t n_wanted = j->n_bytes > n_there ? j->n_bytes - n_there : 0;
+    if (room >= n_wanted && room - n_wanted >= SPARE_BYTES)
         return ERR_NONE;
     return err_set(err, ERR_IO, "%s: %s wanted for %s, %s free on that disk", dir,
-                   str_bytes(j->n_bytes + SPARE_BYTES, need), j->row->name, str_bytes(room, free_));
+                   str_bytes(n_wanted + SPARE_BYTES, need), j->row->name, str_bytes(room, free_));
 }
 
 /* Networks come last: the reference, and fetch_is_there(), take a model that has one for whole. A

@@ -46,6 +46,8 @@ struct job {
 
 /* transfer.c: the file comes to its path, whole. */
 enum err_code transfer_file(struct job *j, struct fetch_file *file, struct err *err);
+/* Bytes of it that an earlier try left. */
+uint64_t transfer_n_there(const struct fetch_file *file);
 /* The hub's list into a buffer. */
 enum err_code transfer_list(struct job *j, const char *url, struct buf *out, struct err *err);
 

@@ -130,7 +130,7 @@ enum err_code plan_hub(struct job *j, enum model_type type, struct err *err)
     rc = listing_parse(text.data ? text.data : "", text.len, j->row->task, &j->arena, &l, &why);
     buf_clear(&text);
     if (rc != ERR_NONE)
-        return err_set(err, rc, "%s: %s", url, why.msg);
+        return err_set(err, rc == ERR_NOMEM ? rc : ERR_CORRUPT, "%s: %s", url, why.msg);
     rc = take_listing(j, &l, err);
     return rc == ERR_NONE ? has_all(j, type, url, err) : rc;
 }

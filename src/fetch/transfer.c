@@ -101,6 +101,8 @@ static bool try_again(struct job *j, enum err_code rc, const struct net_response
 static enum err_code give_up(enum err_code rc, unsigned n_tries, const struct err *why,
                              struct err *err)
 {
+    bool network = rc == ERR_LIMIT || rc == ERR_UNSUPPORTED || rc == ERR_INVALID;
+    rc = network ? ERR_IO : rc; /* not of the making of whoever asks for the model */
     if (n_tries < TRIES_MAX)
         return err_set(err, rc, "%s", why->msg);
     return err_set(err, rc, "%s (tried %u times)", why->msg, n_tries);
@@ -296,28 +298,51 @@ static enum err_code hash_what_is_there(struct transfer *t, uint64_t n, struct e
     return ERR_NONE;
 }
 
+static bool is_known(const struct fetch_file *f)
+{
+    return f->has_sha256 || f->has_blob;
+}
+
+static enum err_code part_path(const struct fetch_file *f, char out[MODEL_PATH_MAX],
+                               struct err *err)
+{
+    const char *slash = strrchr(f->path, '/');
+    char id[17] = "new";
+    for (int i = 0; i < 8 && is_known(f); i++)
+        snprintf(id + 2 * i, 3, "%02x", f->has_sha256 ? f->sha256[i] : f->blob[i]);
+    if (snprintf(out, MODEL_PATH_MAX, "%.*s/.%s.%s.part", (int)(slash - f->path), f->path,
+                 slash + 1, id) >= MODEL_PATH_MAX)
+        return err_set(err, ERR_LIMIT, "%.60s...: path too long", f->path);
+    return ERR_NONE;
+}
+
+uint64_t transfer_n_there(const struct fetch_file *f)
+{
+    char path[MODEL_PATH_MAX];
+    struct file_info info;
+    return is_known(f) && part_path(f, path, NULL) == ERR_NONE &&
+                   file_stat(path, &info, NULL) == ERR_NONE
+               ? info.size_bytes
+               : 0;
+}
+
 static enum err_code open_part(struct transfer *t, struct err *err)
 {
     const struct fetch_file *f = t->file;
-    const char *slash = strrchr(f->path, '/');
-    char tmp[MODEL_PATH_MAX], id[17] = "new";
+    char tmp[MODEL_PATH_MAX];
     uint64_t n_there = 0;
-    bool known = f->has_sha256 || f->has_blob;
-    if (known)
-        for (int i = 0; i < 8; i++)
-            snprintf(id + 2 * i, 3, "%02x", f->has_sha256 ? f->sha256[i] : f->blob[i]);
-    if (snprintf(tmp, sizeof tmp, "%.*s/.%s.%s.part", (int)(slash - f->path), f->path, slash + 1,
-                 id) >= (int)sizeof tmp)
-        return err_set(err, ERR_LIMIT, "%.60s...: path too long", f->path);
+    enum err_code rc = part_path(f, tmp, err);
+    if (rc != ERR_NONE)
+        return rc;
     char *end = strrchr(tmp, '/');
     *end = '\0';
-    enum err_code rc = file_make_dirs(tmp, err);
+    rc = file_make_dirs(tmp, err);
     *end = '/';
     if (rc == ERR_NONE)
         rc = file_draft_resume(&t->draft, f->path, tmp, &n_there, err);
     if (rc != ERR_NONE)
         return rc;
-    if (!known || (f->has_size && n_there > f->size))
+    if (!is_known(f) || (f->has_size && n_there > f->size))
         return file_draft_truncate(&t->draft, err);
     return hash_what_is_there(t, n_there, err);
 }

@@ -377,6 +377,12 @@ def test_offline_says_what_is_missing(models, hub):
     assert done.status == 1 and done.err.count('    from ') == 1
 
 
+def test_the_service_s_fault_is_not_the_client_s(server, hub, photo):
+    hub.faults['/api/'] = [redirect('/api/again'), 'always']
+    status, body = server(HF_ENDPOINT=hub.url + '/').predict(VISUAL_ENTRY, image=photo)
+    assert status == 500 and f'{hub.url}/api/models' in body['detail']
+
+
 def test_nobody_answers(models, hub):
     hub.close()
     done = models('pull', NAME)
@@ -405,6 +411,21 @@ def test_room_is_looked_for_before(models, hub):
                                 for i in range(n)]
     done = models('pull', NAME)
     assert done.status == 1 and 'free on that disk' in done.err and not hub.asked('/resolve/')
+
+
+def test_what_an_earlier_try_left_is_no_more_room_wanted(models, hub):
+    """A disk that holds the model and what is to stay free once, but not the part twice."""
+    models.folder.mkdir()
+    if os.getuid() or subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=20500k', 'none', models.folder]).returncode:
+        pytest.skip('only root can mount a small disk')
+    try:
+        hub.faults['/' + WEIGHTS] = [cut(2900000), status(404)]
+        assert models('pull', NAME).status == 1
+        assert models('pull', NAME).status == 0 and is_whole(models, hub)
+        assert models('import', hub.folder).status == 1  # a second time is too much
+        assert models('import', models.clip).status == 0  # in its place it takes nothing
+    finally:
+        subprocess.run(['umount', models.folder], check=True)
 
 
 def test_a_killed_download_goes_on(models, hub, build, environment):
