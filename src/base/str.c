@@ -75,8 +75,16 @@ char *str_format(const char *fmt, ...)
 
 char *str_path(const char *dir, const char *name)
 {
-    bool slash = *name && !str_ends(dir, "/");
-    return str_format("%s%s%s", dir, slash ? "/" : "", name);
+    size_t n = strlen(dir), m = strlen(name);
+    bool slash = m && !str_ends(dir, "/");
+    char *p = malloc(n + slash + m + 1);
+    if (!p)
+        return NULL;
+    memcpy(p, dir, n);
+    if (slash)
+        p[n++] = '/';
+    memcpy(p + n, name, m + 1);
+    return p;
 }
 
 char *str_bytes(uint64_t n, char out[16])

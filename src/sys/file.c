@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,24 +51,58 @@ bool file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+/* The folder to look from, to be closed unless it is AT_FDCWD, and what is left of the path: all of
+ * it but where it is longer than the system takes at once. That is gone along piece by piece. -1
+ * with errno set. */
+static int open_towards(const char **path)
+{
+    int dir = AT_FDCWD;
+    while (strlen(*path) >= PATH_MAX) {
+        char piece[PATH_MAX];
+        const char *slash = memrchr(*path, '/', PATH_MAX - 1);
+        snprintf(piece, sizeof piece, "%.*s", slash ? (int)(slash - *path) : 0, *path);
+        int next = *piece ? openat(dir, piece, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+        int e = *piece ? errno : ENAMETOOLONG;
+        if (dir >= 0)
+            close(dir);
+        errno = e;
+        if (next < 0)
+            return -1;
+        dir = next;
+        *path = slash + 1;
+    }
+    return dir;
+}
+
 /* O_NONBLOCK so that a FIFO swapped in after the caller's look does not hang us; the check is made
  * on the descriptor, so what is checked is what is read. */
-static enum err_code open_regular(const char *path, int *fd, struct file_info *info,
-                                  struct err *err)
+static enum err_code open_at(int dir, const char *name, const char *path, int *fd,
+                             struct file_info *info, struct err *err)
 {
     struct stat st;
-    if (stat(path, &st))
+    if (dir == -1 || fstatat(dir, name, &st, 0))
         return sys_error(err, path, "cannot open");
     enum err_code rc = take_info(&st, path, info, err); /* opening a device can have effects */
     if (rc != ERR_NONE)
         return rc;
-    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    *fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (*fd < 0)
         return sys_error(err, path, "cannot open");
     rc = fstat(*fd, &st) ? sys_error(err, path, "cannot look at it")
                          : take_info(&st, path, info, err);
     if (rc != ERR_NONE)
         close(*fd);
+    return rc;
+}
+
+static enum err_code open_regular(const char *path, int *fd, struct file_info *info,
+                                  struct err *err)
+{
+    const char *rest = path;
+    int dir = open_towards(&rest);
+    enum err_code rc = open_at(dir, rest, path, fd, info, err);
+    if (dir >= 0)
+        close(dir);
     return rc;
 }
 

@@ -30,9 +30,10 @@ struct file_map {
 enum err_code file_map_open(struct file_map *m, const char *path, struct err *err);
 void file_map_close(struct file_map *m);
 
-/* The content in one heap block, a NUL after it; *info (may be NULL) is of the opened file.
- * ERR_LIMIT when larger than max_bytes, before anything is allocated; a file that grows or shrinks
- * while it is read is ERR_IO. On failure *data is NULL. Free with free(). */
+/* The content in one heap block, a NUL after it; the path may be longer than PATH_MAX; *info (may
+ * be NULL) is of the opened file. ERR_LIMIT when larger than max_bytes, before anything is
+ * allocated; a file that grows or shrinks while it is read is ERR_IO. On failure *data is NULL.
+ * Free with free(). */
 enum err_code file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *n,
                         struct file_info *info, struct err *err);
 
