@@ -67,9 +67,8 @@ static enum err_code folder_of(const struct models *m, const char *name, struct 
 
 static bool is_there(const struct fetch *f, const struct model_row *row)
 {
-    bool clip = row->task == MODEL_CLIP;
-    return fetch_is_there(f, row, clip ? MODEL_VISUAL : MODEL_DETECTION) &&
-           fetch_is_there(f, row, clip ? MODEL_TEXTUAL : MODEL_RECOGNITION);
+    return fetch_is_there(f, row, model_types(row->task)[0]) &&
+           fetch_is_there(f, row, model_types(row->task)[1]);
 }
 
 static enum err_code print_folder(const struct model_folder *f, void *ctx, struct err *err)

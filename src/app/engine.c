@@ -27,11 +27,9 @@ static enum err_code provide(enum model_task task, enum model_type type, const c
 {
     struct engine *e = ctx;
     const struct model_row *row = model_known(task, name);
-    size_t n_bad;
     if (!row)
         return ERR_NONE;
-    return again ? fetch_repair(e->fetch, row, type, &n_bad, err)
-                 : fetch_type(e->fetch, row, type, err);
+    return again ? fetch_repair(e->fetch, row, type, err) : fetch_type(e->fetch, row, type, err);
 }
 
 static enum err_code set_service(struct engine *e, const struct config *c,

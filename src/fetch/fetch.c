@@ -92,11 +92,7 @@ bool fetch_is_there(const struct fetch *f, const struct model_row *row, enum mod
            record_read(path, look_for, path, NULL) != ERR_NOT_FOUND;
 }
 
-/* The file's name, comma between, into a message. */
-struct names {
-    char text[320];
-    bool any;
-};
+enum { MISSING_BYTES = 320 };
 
 static void each_missing(const struct fetch *f, const struct model_row *row, enum model_type type,
                          void (*fn)(const struct model_file *m, const char *path, void *ctx),
@@ -113,32 +109,30 @@ static void each_missing(const struct fetch *f, const struct model_row *row, enu
 
 static void add_name(const struct model_file *m, const char *path, void *ctx)
 {
-    struct names *to = ctx;
-    size_t len = strlen(to->text);
+    char *text = ctx;
+    size_t len = strlen(text);
     (void)path;
-    snprintf(to->text + len, sizeof to->text - len, "%s%s/%s", len ? ", " : "", m->folder, m->path);
+    snprintf(text + len, MISSING_BYTES - len, "%s%s/%s", len ? ", " : "", m->folder, m->path);
 }
 
 static enum err_code offline(const struct fetch *f, const struct model_row *row,
                              enum model_type type, struct err *err)
 {
-    struct names missing = { 0 };
-    each_missing(f, row, type, add_name, &missing);
+    char missing[MISSING_BYTES] = "";
+    each_missing(f, row, type, add_name, missing);
     return err_set(err, ERR_NOT_FOUND,
                    "model \"%s\": %s/%s lacks %s, and HF_HUB_OFFLINE forbids to fetch it; `fovea "
                    "models pull %s` says how to get it by hand",
-                   row->name, f->o.models_dir, model_task_name(row->task), missing.text, row->name);
+                   row->name, f->o.models_dir, model_task_name(row->task), missing, row->name);
 }
 
-/* With the lock held. */
+/* With the lock held, and not offline. */
 static enum err_code bring(struct fetch *f, const struct model_row *row, enum model_type type,
                            struct err *err)
 {
     struct job j = {
         .fetch = f, .row = row, .bring = transfer_file, .lock = PTHREAD_MUTEX_INITIALIZER
     };
-    if (f->o.offline)
-        return offline(f, row, type, err);
     enum err_code rc =
         row->task == MODEL_OCR ? plan_pinned(&j, type, err) : plan_hub(&j, type, err);
     if (rc == ERR_NONE) {
@@ -170,9 +164,8 @@ enum err_code fetch_type(struct fetch *f, const struct model_row *row, enum mode
 
 enum err_code fetch_model(struct fetch *f, const struct model_row *row, struct err *err)
 {
-    bool clip = row->task == MODEL_CLIP;
-    enum err_code rc = fetch_type(f, row, clip ? MODEL_VISUAL : MODEL_DETECTION, err);
-    return rc == ERR_NONE ? fetch_type(f, row, clip ? MODEL_TEXTUAL : MODEL_RECOGNITION, err) : rc;
+    enum err_code rc = fetch_type(f, row, model_types(row->task)[0], err);
+    return rc == ERR_NONE ? fetch_type(f, row, model_types(row->task)[1], err) : rc;
 }
 
 static void drop_damaged(const struct fetch_checked *is, void *ctx)
@@ -186,11 +179,11 @@ static void drop_damaged(const struct fetch_checked *is, void *ctx)
 }
 
 enum err_code fetch_repair(struct fetch *f, const struct model_row *row, enum model_type type,
-                           size_t *n_bad, struct err *err)
+                           struct err *err)
 {
     int lock;
+    size_t n_bad = 0;
     struct model_folder m;
-    *n_bad = 0;
     if (f->o.offline) /* what cannot be fetched again is not dropped */
         return ERR_NONE;
     enum err_code rc = model_place(f->o.models_dir, row->task, row->name, &m, err);
@@ -198,8 +191,8 @@ enum err_code fetch_repair(struct fetch *f, const struct model_row *row, enum mo
         rc = lock_take(f, &lock, err);
     if (rc != ERR_NONE)
         return rc;
-    rc = fetch_check(f, &m, drop_damaged, n_bad, err);
-    if (rc == ERR_NONE && *n_bad)
+    rc = fetch_check(f, &m, drop_damaged, &n_bad, err);
+    if (rc == ERR_NONE && n_bad)
         rc = bring(f, row, type, err);
     lock_release(lock);
     return rc;
@@ -223,8 +216,7 @@ static void list_one(const struct model_file *m, const char *path, void *ctx)
 void fetch_list_missing(const struct fetch *f, const struct model_row *row, fetch_missing_fn fn,
                         void *ctx)
 {
-    bool clip = row->task == MODEL_CLIP;
     struct listed l = { f, row, fn, ctx };
-    each_missing(f, row, clip ? MODEL_VISUAL : MODEL_DETECTION, list_one, &l);
-    each_missing(f, row, clip ? MODEL_TEXTUAL : MODEL_RECOGNITION, list_one, &l);
+    for (int i = 0; i < 2; i++)
+        each_missing(f, row, model_types(row->task)[i], list_one, &l);
 }

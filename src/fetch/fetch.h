@@ -80,10 +80,10 @@ typedef void (*fetch_checked_fn)(const struct fetch_checked *is, void *ctx);
 enum err_code fetch_check(const struct fetch *f, const struct model_folder *m, fetch_checked_fn fn,
                           void *ctx, struct err *err);
 
-/* Drop the files that do not match their hashes, and fetch again what the type lacks. *n_bad: how
- * many there were; 0 means that nothing was done, as offline. As fetch_type(). */
+/* Drop the files that do not match their hashes, and fetch again what the type lacks; nothing where
+ * all match, none is known, or offline. As fetch_type(). */
 enum err_code fetch_repair(struct fetch *f, const struct model_row *row, enum model_type type,
-                           size_t *n_bad, struct err *err);
+                           struct err *err);
 
 /* Copy a model that was got in another way from dir, a folder of the hub's layout: what the model
  * runs on, of it. Hashes that are pinned, or in dir's own .sha256sums, are held to; all are

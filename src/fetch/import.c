@@ -82,9 +82,9 @@ static enum err_code check_needed(const struct model_row *row, const char *dir,
     return err_set(err, ERR_NOT_FOUND, "%s: lacks %s of model %s", dir, missing, row->name);
 }
 
-static enum err_code plan_from_hub(struct job *j, const char *dir, const enum model_type types[2],
-                                   struct err *err)
+static enum err_code plan_from_hub(struct job *j, const char *dir, struct err *err)
 {
+    const enum model_type *types = model_types(j->row->task);
     bool there;
     enum err_code rc = ERR_NONE;
     for (int i = 0; i < 2 && rc == ERR_NONE; i++)
@@ -97,9 +97,9 @@ static enum err_code plan_from_hub(struct job *j, const char *dir, const enum mo
 }
 
 /* Each type is a file of its own, and the detector goes where all languages find it. */
-static enum err_code plan_pins(struct job *j, const char *dir, const enum model_type types[2],
-                               struct err *err)
+static enum err_code plan_pins(struct job *j, const char *dir, struct err *err)
 {
+    const enum model_type *types = model_types(j->row->task);
     enum err_code rc = ERR_NONE;
     for (int i = 0; i < 2 && rc == ERR_NONE; i++) {
         struct model_file need[MODEL_FILES_MAX];
@@ -184,18 +184,14 @@ static enum err_code copy_file(struct job *j, struct fetch_file *f, struct err *
 enum err_code fetch_import(struct fetch *f, const struct model_row *row, const char *dir,
                            struct err *err)
 {
-    static const enum model_type clip[] = { MODEL_VISUAL, MODEL_TEXTUAL },
-                                 other[] = { MODEL_DETECTION, MODEL_RECOGNITION };
     struct job j = {
         .fetch = f, .row = row, .bring = copy_file, .lock = PTHREAD_MUTEX_INITIALIZER
     };
-    const enum model_type *types = row->task == MODEL_CLIP ? clip : other;
     int lock = -1;
     j.files = arena_alloc(&j.arena, FETCH_FILES_MAX, sizeof *j.files, err);
     enum err_code rc = j.files ? lock_take(f, &lock, err) : ERR_NOMEM;
     if (rc == ERR_NONE)
-        rc = row->task == MODEL_OCR ? plan_pins(&j, dir, types, err)
-                                    : plan_from_hub(&j, dir, types, err);
+        rc = row->task == MODEL_OCR ? plan_pins(&j, dir, err) : plan_from_hub(&j, dir, err);
     if (rc == ERR_NONE)
         rc = record_read(dir, take_recorded, &j, err);
     if (rc == ERR_NONE)

@@ -21,11 +21,6 @@ static bool is_leaf(const char *s, size_t n)
 
 bool listing_wants(enum model_task task, const char *name, size_t n)
 {
-    static const enum model_type types[][2] = {
-        [MODEL_CLIP] = { MODEL_VISUAL, MODEL_TEXTUAL },
-        [MODEL_FACES] = { MODEL_DETECTION, MODEL_RECOGNITION },
-        [MODEL_OCR] = { MODEL_DETECTION, MODEL_RECOGNITION },
-    };
     if (strlen(name) != n) /* a NUL within */
         return false;
     if (!strcmp(name, "config.json"))
@@ -33,7 +28,7 @@ bool listing_wants(enum model_task task, const char *name, size_t n)
     if (str_ends(name, ".armnn") || str_ends(name, ".rknn"))
         return false;
     for (int i = 0; i < 2; i++) {
-        const char *type = model_type_name(types[task][i]);
+        const char *type = model_type_name(model_types(task)[i]);
         size_t len = strlen(type);
         if (str_starts(name, type) && name[len] == '/' && is_leaf(name + len + 1, n - len - 1))
             return true;

@@ -25,6 +25,13 @@ const char *model_type_name(enum model_type type)
     return names[type];
 }
 
+const enum model_type *model_types(enum model_task task)
+{
+    static const enum model_type towers[] = { MODEL_VISUAL, MODEL_TEXTUAL },
+                                 stages[] = { MODEL_DETECTION, MODEL_RECOGNITION };
+    return task == MODEL_CLIP ? towers : stages;
+}
+
 enum err_code model_clean_name(const char *name, char out[MODEL_NAME_MAX], struct err *err)
 {
     const char *slash = strrchr(name, '/');

@@ -28,6 +28,8 @@ struct model_folder {
 /* "clip", "facial-recognition", "ocr"; "visual", ... as folders and Immich's API call them. */
 const char *model_task_name(enum model_task task);
 const char *model_type_name(enum model_type type);
+/* The two types of a task: visual, textual of CLIP; detection, recognition of the others. */
+const enum model_type *model_types(enum model_task task);
 
 /* The folder of a model. name may come from outside; it is cleaned as the reference does
  * (immich_ml/config.py clean_name: what follows the last '/', no '.', ':' and '\' become '_'), then
