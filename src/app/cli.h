@@ -61,6 +61,7 @@ int cli_usage(const struct cli_call *call, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
 extern const struct cli_command cli_index, cli_search, cli_similar, cli_status, cli_doctor,
-    cli_check, cli_forget, cli_vacuum, cli_export, cli_import, cli_embed, cli_models, cli_serve;
+    cli_check, cli_forget, cli_vacuum, cli_export, cli_import, cli_embed, cli_models, cli_serve,
+    cli_ping;
 
 #endif

@@ -11,7 +11,7 @@
 
 static const struct cli_command *const commands[] = {
     &cli_index,  &cli_search, &cli_similar, &cli_status, &cli_doctor, &cli_check, &cli_forget,
-    &cli_vacuum, &cli_export, &cli_import,  &cli_embed,  &cli_models, &cli_serve,
+    &cli_vacuum, &cli_export, &cli_import,  &cli_embed,  &cli_models, &cli_serve, &cli_ping,
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 

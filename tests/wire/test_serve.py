@@ -284,3 +284,14 @@ def test_the_recorded_answers(start, shared, build):
         answer = server.ask(case['method'], case['path'], body or None, case['request_content_type'])
         wrong += [f'{case["case"]}: {what}' for what in differences(case, *answer)]
     assert not wrong, '\n'.join(wrong)
+
+
+def test_ping_asks_whether_a_service_is_up(server, library, tmp_path):
+    url = f'http://127.0.0.1:{server.port}'
+    up = library('ping', url)
+    assert (up.status, up.out) == (0, 'pong\n')
+    down = library('ping', IMMICH_HOST='127.0.0.1', IMMICH_PORT='1')
+    assert down.status == 1 and 'http://127.0.0.1:1/ping' in down.err
+    assert library('ping', 'not a url').status == 1
+    wrong = library('ping', url + '/predict')
+    assert wrong.status == 1 and 'status 404' in wrong.err
