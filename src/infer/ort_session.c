@@ -139,7 +139,7 @@ static enum err_code make_options(const struct infer *in, const struct infer_ort
     const struct setting settings[] = {
         { "session.intra_op.allow_spinning", "0" },
         { "session.inter_op.allow_spinning", "0" },
-        { "session.disable_prepacking", in->options.one_shot ? "1" : "0" },
+        { "session.disable_prepacking", in->options.one_shot || save_as ? "1" : "0" },
         { "session.use_ort_model_bytes_directly", in_place ? "1" : "0" },
         { "session.use_ort_model_bytes_for_initializers", in_place ? "1" : "0" },
         { "session.save_model_format", "ORT" },
@@ -181,6 +181,15 @@ static enum err_code create(const struct infer *in, struct network *w, const cha
     return rc;
 }
 
+/* What was repacked is not read again; the rest comes back page by page, and not in huge pages: a
+ * bias between two matrices would bring both of them back, 75 MB of the 600 of a ViT-B/32. */
+static void let_go(const struct file_map *map)
+{
+    void *at = (void *)(uintptr_t)map->data;
+    (void)madvise(at, map->size, MADV_NOHUGEPAGE);
+    (void)madvise(at, map->size, MADV_DONTNEED);
+}
+
 static bool open_prepared(const struct infer *in, struct network *w, const struct infer_prepared *p)
 {
     size_t n;
@@ -189,8 +198,7 @@ static bool open_prepared(const struct infer *in, struct network *w, const struc
         return false;
     enum err_code rc = create(in, w, p->file, w->map.data, n, NULL, &why);
     if (rc == ERR_NONE) {
-        /* What was repacked is not read again; the rest comes back page by page. */
-        (void)madvise((void *)(uintptr_t)w->map.data, w->map.size, MADV_DONTNEED);
+        let_go(&w->map);
         return true;
     }
     log_write(LOG_WARN, "%s; prepared again", why.msg);
@@ -198,24 +206,26 @@ static bool open_prepared(const struct infer *in, struct network *w, const struc
     return false;
 }
 
-/* A failure to save (disk full, over the format's 2 GB) fails the session too, so the caller then
- * loads without. */
-static bool open_and_prepare(const struct infer *in, struct network *w, const char *path,
-                             const struct infer_prepared *p)
+/* Optimise the network at path and keep the outcome. The session that it takes for that is not
+ * used: it holds the weights both as they were read and as they are saved, twice their size.
+ * Nothing is kept on failure (disk full, over the format's 2 GB), and the caller loads without. */
+static void prepare(const struct infer *in, struct network *w, const char *path,
+                    const struct infer_prepared *p)
 {
     struct infer_prepared_part part;
     struct err why = { 0 };
     if (!infer_prepared_claim(p, &part))
-        return false;
+        return;
     enum err_code rc = create(in, w, path, NULL, 0, part.path, &why);
-    bool opened = rc == ERR_NONE;
-    if (opened)
+    if (rc == ERR_NONE) {
+        w->ort->api->ReleaseSession(w->session);
+        w->session = NULL;
         rc = infer_prepared_keep(p, &part, &why);
-    else
+    } else {
         infer_prepared_drop(&part);
+    }
     if (rc != ERR_NONE)
         log_write(LOG_DEBUG, "network not kept prepared: %s", why.msg);
-    return opened;
 }
 
 static enum err_code ort_open(struct infer_session *s, const char *path, const char *identity,
@@ -240,7 +250,12 @@ static enum err_code ort_open(struct infer_session *s, const char *path, const c
     bool keep = identity && in->options.cache_dir &&
                 infer_prepared_name(&p, in->options.cache_dir, path, identity, ort->version,
                                     NULL) == ERR_NONE;
-    if (!keep || (!open_prepared(in, w, &p) && !open_and_prepare(in, w, path, &p)))
+    bool opened = keep && open_prepared(in, w, &p);
+    if (keep && !opened) {
+        prepare(in, w, path, &p);
+        opened = open_prepared(in, w, &p);
+    }
+    if (!opened)
         rc = create(in, w, path, NULL, 0, NULL, err);
     if (rc == ERR_NONE)
         rc = read_ports(s, err) == ERR_NONE ? ERR_NONE : err_prefix(err, "%s", path);
