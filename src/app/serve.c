@@ -14,6 +14,7 @@
 #include "http/http.h"
 #include "sys/clock.h"
 #include "sys/cpu.h"
+#include "sys/memory.h"
 
 enum { STOP_MS = 10000 };
 
@@ -122,6 +123,7 @@ enum err_code serve_run(const struct config *c, const char *host, unsigned port,
 {
     struct engine e;
     sigset_t signals;
+    memory_one_heap();
     signal(SIGPIPE, SIG_IGN); /* nobody reads the log any more: no reason to end */
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);

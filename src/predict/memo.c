@@ -10,6 +10,7 @@ void memo_init(struct memo *m)
 {
     *m = (struct memo){ 0 };
     pthread_mutex_init(&m->lock, NULL);
+    pthread_cond_init(&m->settled, NULL);
 }
 
 void memo_clear(struct memo *m)
@@ -17,6 +18,7 @@ void memo_clear(struct memo *m)
     memo_forget_pictures(m, INT64_MAX);
     for (int i = 0; i < MEMO_TEXTS; i++)
         free(m->texts[i].answer);
+    pthread_cond_destroy(&m->settled);
     pthread_mutex_destroy(&m->lock);
 }
 
@@ -77,19 +79,6 @@ static void drop(struct memo *m, int i)
     m->pictures[i] = NULL;
 }
 
-struct memo_picture *memo_find_picture(struct memo *m, const uint8_t key[HASH_BYTES])
-{
-    struct memo_picture *p = NULL;
-    pthread_mutex_lock(&m->lock);
-    for (int i = 0; i < MEMO_PICTURES && !p; i++)
-        if (m->pictures[i] && same(m->pictures[i]->key, key))
-            p = m->pictures[i];
-    if (p)
-        p->n_holders++;
-    pthread_mutex_unlock(&m->lock);
-    return p;
-}
-
 static size_t bytes_of(const struct image *im)
 {
     return (size_t)3 * im->width_px * im->height_px;
@@ -118,25 +107,65 @@ static int make_room(struct memo *m, size_t n)
     }
 }
 
-struct memo_picture *memo_keep_picture(struct memo *m, const uint8_t key[HASH_BYTES],
-                                       struct image *image)
+/* With the lock held: a new one, held by the caller and the memo. */
+static struct memo_picture *begin(struct memo *m, const uint8_t key[HASH_BYTES])
 {
     struct memo_picture *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
-    p->image = *image;
-    p->since_ns = clock_mono_ns();
-    p->n_holders = 1;
     memcpy(p->key, key, HASH_BYTES);
-    *image = (struct image){ 0 };
-    size_t n = bytes_of(&p->image);
-    if (n > MEMO_PICTURES_MAX_BYTES)
-        return p;
+    p->since_ns = clock_mono_ns();
+    p->n_holders = 2;
+    m->pictures[make_room(m, 0)] = p;
+    return p;
+}
+
+static int place_of(const struct memo *m, const uint8_t key[HASH_BYTES])
+{
+    int i = 0;
+    while (i < MEMO_PICTURES && !(m->pictures[i] && same(m->pictures[i]->key, key)))
+        i++;
+    return i;
+}
+
+struct memo_picture *memo_find_picture(struct memo *m, const uint8_t key[HASH_BYTES], bool *mine)
+{
     pthread_mutex_lock(&m->lock);
-    m->pictures[make_room(m, n)] = p;
-    p->n_holders++;
+    int i = place_of(m, key);
+    *mine = i == MEMO_PICTURES;
+    struct memo_picture *p = *mine ? begin(m, key) : m->pictures[i];
+    if (!*mine) {
+        p->n_holders++;
+        while (!p->is_settled)
+            pthread_cond_wait(&m->settled, &m->lock);
+    }
     pthread_mutex_unlock(&m->lock);
     return p;
+}
+
+/* It leaves its place and, where it is to be kept, takes one for which there is room; it may have
+ * lost its own to others meanwhile. */
+void memo_settle_picture(struct memo *m, struct memo_picture *p, enum err_code code,
+                         struct image *image, const struct err *err)
+{
+    pthread_mutex_lock(&m->lock);
+    p->code = code;
+    if (code == ERR_NONE)
+        p->image = *image;
+    else
+        p->err = *err;
+    size_t n = bytes_of(&p->image);
+    for (int i = 0; i < MEMO_PICTURES; i++)
+        if (m->pictures[i] == p)
+            drop(m, i);
+    if (code == ERR_NONE && n <= MEMO_PICTURES_MAX_BYTES) {
+        p->since_ns = clock_mono_ns();
+        p->n_holders++;
+        m->pictures[make_room(m, n)] = p;
+    }
+    p->is_settled = true;
+    pthread_cond_broadcast(&m->settled);
+    pthread_mutex_unlock(&m->lock);
 }
 
 void memo_release(struct memo *m, struct memo_picture *p)
@@ -148,11 +177,15 @@ void memo_release(struct memo *m, struct memo_picture *p)
     pthread_mutex_unlock(&m->lock);
 }
 
-void memo_forget_pictures(struct memo *m, int64_t before_ns)
+bool memo_forget_pictures(struct memo *m, int64_t before_ns)
 {
+    bool any = false;
     pthread_mutex_lock(&m->lock);
     for (int i = 0; i < MEMO_PICTURES; i++)
-        if (m->pictures[i] && m->pictures[i]->since_ns < before_ns)
+        if (m->pictures[i] && m->pictures[i]->since_ns < before_ns) {
             drop(m, i);
+            any = true;
+        }
     pthread_mutex_unlock(&m->lock);
+    return any;
 }

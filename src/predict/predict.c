@@ -227,27 +227,41 @@ enum err_code predict_space(struct predict *p, const char *name, char out[HASH_H
     return rc == ERR_NONE ? model_space(&f, p->cache_dir, out, err) : rc;
 }
 
+static void decode(struct predict *p, const uint8_t *bytes, size_t n, struct memo_picture *to)
+{
+    struct image image;
+    struct err why = { 0 };
+    int64_t start = clock_mono_ns();
+    enum err_code rc = image_decode(p->o.decoder, bytes, n, NULL, NULL, &image, &why);
+    if (rc == ERR_NONE)
+        count_time(&p->stats.decode, clock_mono_ns() - start);
+    else
+        count_add(&p->stats.n_decode_errors, 1);
+    memo_settle_picture(&p->memo, to, rc, &image, &why);
+}
+
 enum err_code predict_decode(struct predict *p, const uint8_t *bytes, size_t n,
                              struct memo_picture **out, struct err *err)
 {
     uint8_t key[HASH_BYTES];
-    struct image image;
+    bool mine;
+    *out = NULL;
     if (!p->o.decoder)
         return err_set(err, ERR_UNSUPPORTED, "nothing here decodes pictures");
-    memo_forget_pictures(&p->memo, clock_mono_ns() - MEMO_SECONDS * INT64_C(1000000000));
+    memo_forget_pictures(&p->memo, clock_mono_ns() - MEMO_NS);
     hash_bytes(bytes, n, key);
-    *out = memo_find_picture(&p->memo, key);
-    count_add(*out ? &p->stats.n_picture_hits : &p->stats.n_picture_misses, 1);
-    if (*out)
-        return ERR_NONE;
-    int64_t start = clock_mono_ns();
-    enum err_code rc = image_decode(p->o.decoder, bytes, n, NULL, NULL, &image, err);
-    if (rc != ERR_NONE) {
-        count_add(&p->stats.n_decode_errors, 1);
-        return rc;
+    struct memo_picture *found = memo_find_picture(&p->memo, key, &mine);
+    if (!found)
+        return err_set(err, ERR_NOMEM, "picture");
+    count_add(mine ? &p->stats.n_picture_misses : &p->stats.n_picture_hits, 1);
+    if (mine)
+        decode(p, bytes, n, found);
+    enum err_code rc = found->code;
+    if (rc == ERR_NONE) {
+        *out = found;
+    } else {
+        err_set(err, rc, "%s", found->err.msg);
+        memo_release(&p->memo, found);
     }
-    count_time(&p->stats.decode, clock_mono_ns() - start);
-    *out = memo_keep_picture(&p->memo, key, &image);
-    image_clear(&image);
-    return *out ? ERR_NONE : err_set(err, ERR_NOMEM, "picture");
+    return rc;
 }

@@ -37,10 +37,11 @@ static void *sweep(void *arg)
         bool all = is_short(p);
         pthread_mutex_lock(&p->lock);
         struct slot *taken = cache_take_idle(p, clock_mono_ns(), all);
+        bool empty = all || !p->slots; /* of models that could look at a picture again */
         pthread_mutex_unlock(&p->lock);
         cache_close(taken, &p->stats.n_unloads[all ? PREDICT_PRESSURE : PREDICT_IDLE]);
-        memo_forget_pictures(&p->memo, all ? INT64_MAX
-                                           : clock_mono_ns() - MEMO_SECONDS * INT64_C(1000000000));
+        if (memo_forget_pictures(&p->memo, empty ? INT64_MAX : clock_mono_ns() - MEMO_NS))
+            memory_give_back();
         pthread_mutex_lock(&p->lock);
     }
     pthread_mutex_unlock(&p->lock);

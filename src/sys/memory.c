@@ -3,6 +3,11 @@
 #include <malloc.h>
 #include <stdio.h>
 
+void memory_one_heap(void)
+{
+    mallopt(M_ARENA_MAX, 1);
+}
+
 void memory_give_back(void)
 {
     malloc_trim(0);

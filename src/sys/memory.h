@@ -4,6 +4,10 @@
 
 #include <stdbool.h>
 
+/* One heap for all threads instead of one for several: what is free in it can be used by any, and
+ * goes back whole. For a process that lives long; before it has threads. */
+void memory_one_heap(void);
+
 /* What the heap holds free and could go back, goes back. Takes milliseconds. */
 void memory_give_back(void);
 

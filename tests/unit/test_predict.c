@@ -264,12 +264,77 @@ static void a_repeated_text_is_remembered(void)
     buf_clear(&c);
 }
 
+struct viewer {
+    struct predict *q;
+    const struct predict_entries *e;
+    const struct file_map *picture;
+    enum err_code code;
+    struct err err;
+    struct buf answer;
+};
+
+static void *view(void *arg)
+{
+    struct viewer *v = arg;
+    const struct predict_input in = { .image = v->picture->data, .n_image = v->picture->size };
+    v->code = predict_run(v->q, v->e, &in, &v->answer, &v->err);
+    return NULL;
+}
+
+/* Eight requests at once with the bytes of tests/fuzz/corpus/image/NAME. */
+static void view_all(struct predict *q, const char *name, struct viewer v[N_ASKERS])
+{
+    const char *tests = getenv("FOVEA_TESTS");
+    char path[1024];
+    struct file_map picture;
+    struct predict_entries e;
+    pthread_t t[N_ASKERS];
+    snprintf(path, sizeof path, "%s/fuzz/corpus/image/%s", tests ? tests : "tests", name);
+    REQUIRE(file_map_open(&picture, path, NULL) == ERR_NONE);
+    REQUIRE(parse("{\"clip\":{\"visual\":{\"modelName\":\"slow\"}}}", &e, NULL) == ERR_NONE);
+    for (int i = 0; i < N_ASKERS; i++) {
+        v[i] = (struct viewer){ .q = q, .e = &e, .picture = &picture };
+        CHECK(!pthread_create(&t[i], NULL, view, &v[i]));
+    }
+    for (int i = 0; i < N_ASKERS; i++)
+        pthread_join(t[i], NULL);
+    predict_entries_clear(&e);
+    file_map_close(&picture);
+}
+
+static void one_decodes_for_all(void)
+{
+    struct viewer v[N_ASKERS];
+    struct image_decoder *decoder = NULL;
+    REQUIRE(image_decoder_create(&decoder, NULL, NULL) == ERR_NONE);
+    struct predict *q = make(&(struct predict_options){ .decoder = decoder });
+    const struct predict_stats *s = predict_stats(q);
+    view_all(q, "baseline", v);
+    CHECK(count_read(&s->n_picture_misses) == 1 && count_read(&s->n_picture_hits) == N_ASKERS - 1);
+    for (int i = 0; i < N_ASKERS; i++) {
+        REQUIRE(v[i].code == ERR_NONE);
+        CHECK_STR(v[i].answer.data, v[0].answer.data);
+    }
+    for (int i = 0; i < N_ASKERS; i++)
+        buf_clear(&v[i].answer);
+    view_all(q, "cut", v); /* each hears why; the next who brings it tries again */
+    CHECK(count_read(&s->n_decode_errors) >= 1);
+    for (int i = 0; i < N_ASKERS; i++) {
+        CHECK(v[i].code != ERR_NONE && v[i].err.code == v[i].code);
+        CHECK_STR(v[i].err.msg, v[0].err.msg);
+        buf_clear(&v[i].answer);
+    }
+    predict_destroy(q);
+    image_decoder_destroy(decoder);
+}
+
 static const struct tap_case cases[] = {
     CASE(many_ask_one_loads),        CASE(a_failure_reaches_all_and_is_forgotten),
     CASE(what_is_not_there_is_said), CASE(towers_are_apart_and_spaces_known),
     CASE(what_is_idle_is_unloaded),  CASE(the_budget_is_for_the_latest),
     CASE(entries_are_read),          CASE(entries_of_another_shape_are_refused),
     CASE(a_request_is_answered),     CASE(a_repeated_text_is_remembered),
+    CASE(one_decodes_for_all),
 };
 
 int main(void)
