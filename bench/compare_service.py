@@ -131,6 +131,9 @@ class Service:
         """Bytes."""
         return 1024 * sum(pss_kib(p) for p in self.pids())
 
+    def cpu_s(self):
+        return sum(cpu_ticks(p) for p in self.pids()) / os.sysconf('SC_CLK_TCK')
+
     def load(self, requests, n_clients):
         """Seconds of each request, and of all."""
         taken, begun, at = [], time.perf_counter(), iter(requests)
@@ -164,6 +167,14 @@ def pss_kib(pid):
         with open(f'/proc/{pid}/smaps_rollup') as f:
             return int(next(line for line in f if line.startswith('Pss:')).split()[1])
     except (OSError, StopIteration):
+        return 0
+
+
+def cpu_ticks(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as f:
+            return sum(map(int, f.read().rpartition(')')[2].split()[11:13]))
+    except OSError:
         return 0
 
 
@@ -227,17 +238,21 @@ def compare_load(pair, requests, rounds, kinds):
         for s in pair:
             s.load([requests.next(kind) for _ in range(4)], 2)  # loads, and warms what it uses
         n = max(40, 10 * n_clients)
-        rate, taken = {s: [] for s in pair}, {s: [] for s in pair}
+        rate, taken, cpu = ({s: [] for s in pair} for _ in range(3))
         for s in turns(pair, rounds):
+            before = s.cpu_s()
             times, seconds = s.load([requests.next(kind) for _ in range(n)], n_clients)
             rate[s].append(n / seconds)
             taken[s] += [t * 1e3 for t in times]
+            cpu[s].append((s.cpu_s() - before) / n * 1e3)
         ratio = statistics.median(a / b for a, b in zip(*(rate[s] for s in pair)))
         other = statistics.median(rate[pair[1]])
         row(f'{kind}, {n_clients} at once', ratio * other, other, '/s', THROUGHPUT[kind], more=True)
         p50, p99 = ([statistics.quantiles(taken[s], n=100)[q] for s in pair] for q in (49, 98))
         print(f'{"  p50":34} {p50[0]:10.1f} {p50[1]:10.1f} ms')
         row('  p99', *p99, 'ms', 1)
+        used = [statistics.median(cpu[s]) for s in pair]
+        print(f'{"  CPU time of a request":34} {used[0]:10.1f} {used[1]:10.1f} ms   {used[1] / used[0]:7.2f}x')
     print(f'{"memory after that":34} {pair[0].memory() / 2**20:10.1f} {pair[1].memory() / 2**20:10.1f} MiB')
     for s in pair:
         s.stop()
