@@ -7,6 +7,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import threading
 import time
 
 import pytest
@@ -165,6 +166,11 @@ class Server:
             assert line, f'did not start: {self.log}'
             self.log.append(line)
         self.port = int(self.log[-1].rsplit(maxsplit=1)[-1].rstrip('"}'))  # as text or as JSON
+        self.reader = threading.Thread(target=self.read_log)  # a full pipe would hold up the server
+        self.reader.start()
+
+    def read_log(self):
+        self.log += (line.rstrip('\n') for line in self.process.stderr)
 
     @staticmethod
     def form(boundary='XX', **fields):
@@ -198,8 +204,8 @@ class Server:
         """(exit status, seconds it took)"""
         begun = time.monotonic()
         self.process.send_signal(how)
-        _, err = self.process.communicate(timeout=60)
-        self.log += err.splitlines()
+        self.process.wait(timeout=60)
+        self.reader.join()
         assert not [line for line in self.log if 'Sanitizer' in line], self.log
         return self.process.returncode, time.monotonic() - begun
 
