@@ -6,9 +6,12 @@
 #include "infer/ort.h"
 
 #include <dlfcn.h>
+#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "sys/file.h"
@@ -147,6 +150,32 @@ void infer_ort_close(struct infer_ort *ort)
     if (ort && ort->env)
         ort->api->ReleaseEnv(ort->env);
     free(ort);
+}
+
+/* Pages of the library that nobody can have written, so that the file has them all. */
+static int let_go(struct dl_phdr_info *lib, size_t size, void *arg)
+{
+    const struct infer_ort *ort = arg;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    (void)size;
+    if (strcmp(lib->dlpi_name, ort->path) != 0)
+        return 0;
+    for (size_t i = 0; i < lib->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &lib->dlpi_phdr[i];
+        uintptr_t at = (lib->dlpi_addr + p->p_vaddr + page - 1) & ~(page - 1);
+        uintptr_t end = (lib->dlpi_addr + p->p_vaddr + p->p_memsz) & ~(page - 1);
+        if (p->p_type == PT_LOAD && !(p->p_flags & PF_W) && at < end)
+            (void)madvise((void *)at, end - at, MADV_DONTNEED);
+    }
+    return 1;
+}
+
+void infer_rest(struct infer *in)
+{
+    pthread_mutex_lock(&in->lock);
+    if (in->ort)
+        dl_iterate_phdr(let_go, in->ort);
+    pthread_mutex_unlock(&in->lock);
 }
 
 enum err_code infer_describe(struct infer *in, char *out, size_t n, struct err *err)

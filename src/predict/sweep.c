@@ -38,10 +38,13 @@ static void *sweep(void *arg)
         pthread_mutex_lock(&p->lock);
         struct slot *taken = cache_take_idle(p, clock_mono_ns(), all);
         bool empty = all || !p->slots; /* of models that could look at a picture again */
+        bool rests = taken && !p->slots;
         pthread_mutex_unlock(&p->lock);
         cache_close(taken, &p->stats.n_unloads[all ? PREDICT_PRESSURE : PREDICT_IDLE]);
         if (memo_forget_pictures(&p->memo, empty ? INT64_MAX : clock_mono_ns() - MEMO_NS))
             memory_give_back();
+        if (rests)
+            infer_rest(p->infer);
         pthread_mutex_lock(&p->lock);
     }
     pthread_mutex_unlock(&p->lock);

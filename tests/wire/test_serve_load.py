@@ -104,3 +104,19 @@ async def warm(port, body, kind):
     load = Load(port, body, kind)
     load.stop = time.monotonic() + 2
     await load.run()
+
+
+def test_idle_memory_is_that_of_a_fresh_start(start, starter_models, photo, build):
+    """After both towers of a real model were used and unloaded, 30 MB more at most."""
+    server = start(folder=starter_models, MACHINE_LEARNING_MODEL_TTL='1', MACHINE_LEARNING_MODEL_TTL_POLL_S='1')
+    fresh = resident_kib(server.process.pid)
+    assert server.predict({'clip': {'visual': {'modelName': 'starter'}}}, image=photo)[0] == 200
+    assert server.predict({'clip': {'textual': {'modelName': 'starter'}}}, text='a dog')[0] == 200
+    loaded, end = resident_kib(server.process.pid), time.monotonic() + 30
+    while sum('unloading' in line for line in server.log) < 2 and time.monotonic() < end:
+        time.sleep(.1)
+    time.sleep(1)  # it unloads after it said so
+    idle = resident_kib(server.process.pid)
+    print(f'RSS fresh {fresh}, loaded {loaded}, idle {idle} KiB')
+    if not any(name in (build / 'fovea').read_bytes() for name in (b'__asan_init', b'__tsan_init')):
+        assert idle < fresh + 30 * 1024
