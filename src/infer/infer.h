@@ -57,8 +57,8 @@ struct infer_session;
 enum err_code infer_create(struct infer **out, const struct infer_options *o, struct err *err);
 void infer_destroy(struct infer *in);
 
-/* Say that no run is to be expected soon: what of the library can be read from its file again, 20 MB
- * of code, goes back to the system. Any time; a run is right but for a while slower after it. */
+/* Say that no run is to be expected soon: what of the library can be read from its file again, 20
+ * MB of code, goes back to the system. Any time; a run is right but for a while slower after it. */
 void infer_rest(struct infer *in);
 
 /* "ONNX Runtime 1.32.0 (/usr/lib/.../libonnxruntime.so.1)" into out, opening the library if need
