@@ -61,18 +61,20 @@ def make_previews(folder):
 
 
 class Requests:
-    """Bytes to send, no two the same: a picture gets a comment with a number, a text that number."""
+    """Bytes to send, no two the same: a picture gets a comment with a number, a text that number. Both sides are
+    asked about the same pictures."""
 
     def __init__(self, photos):
         self.previews, self.count = list(make_previews(photos)), itertools.count()
 
-    def next(self, kind):
+    def next(self, kind, i=0):
+        """About the picture or text i."""
         n = next(self.count)
         fields = [(b'name="entries"', json.dumps(ENTRIES[kind]).encode())]
         if kind == 'textual':
-            fields.append((b'name="text"', f'{WORDS[n % len(WORDS)]} {n}'.encode()))
+            fields.append((b'name="text"', f'{WORDS[i % len(WORDS)]} {n}'.encode()))
         else:
-            jpeg = self.previews[n % len(self.previews)]
+            jpeg = self.previews[i % len(self.previews)]
             fields.append((b'name="image"; filename="blob"', jpeg[:2] + b'\xff\xfe\x00\x0a%08d' % n + jpeg[2:]))
         body = b''.join(b'--%s\r\nContent-Disposition: form-data; %s\r\n\r\n%s\r\n' % (BOUNDARY, name, value)
                         for name, value in fields) + b'--%s--\r\n' % BOUNDARY
@@ -236,12 +238,12 @@ def compare_load(pair, requests, rounds, kinds):
         s.start()
     for kind, n_clients in itertools.product(kinds, (1, 2, 8)):
         for s in pair:
-            s.load([requests.next(kind) for _ in range(4)], 2)  # loads, and warms what it uses
+            s.load([requests.next(kind, i) for i in range(4)], 2)  # loads, and warms what it uses
         n = max(40, 10 * n_clients)
         rate, taken, cpu = ({s: [] for s in pair} for _ in range(3))
         for s in turns(pair, rounds):
             before = s.cpu_s()
-            times, seconds = s.load([requests.next(kind) for _ in range(n)], n_clients)
+            times, seconds = s.load([requests.next(kind, i) for i in range(n)], n_clients)
             rate[s].append(n / seconds)
             taken[s] += [t * 1e3 for t in times]
             cpu[s].append((s.cpu_s() - before) / n * 1e3)
@@ -264,9 +266,9 @@ def share_of_runtime(ours, requests, scratch):
     for kind in ENTRIES:
         ours.start(FOVEA_ORT_LIBRARY=str(library), FOVEA_BENCH_ORT=str(BUILD / 'libonnxruntime.so.1'),
                    FOVEA_BENCH_RUNS=str(log))
-        ours.load([requests.next(kind) for _ in range(4)], 1)
+        ours.load([requests.next(kind, i) for i in range(4)], 1)
         before = log.stat().st_size
-        times, _ = ours.load([requests.next(kind) for _ in range(40)], 1)
+        times, _ = ours.load([requests.next(kind, i) for i in range(40)], 1)
         with open(log) as f:
             f.seek(before)
             inside = sum(int(line) for line in f) / 1e9
