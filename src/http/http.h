@@ -10,8 +10,8 @@
  * reference's server does (Starlette 0.50 on python-multipart 0.0.32): of two fields of one name
  * the last counts, text that is not UTF-8 is Latin-1. A body of another type is an empty form.
  *
- * What the server refuses by itself (no such route, a limit, a malformed body) is answered
- * {"detail": "..."}.
+ * What the server refuses by itself (no such route, a limit, a malformed form) is answered
+ * {"detail": "..."}; what is no HTTP by libmicrohttpd's pages, or not at all.
  *
  * Each request for work is one line of the log, at debug when all was well, with id, status and
  * times and without any of the content. */

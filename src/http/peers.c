@@ -8,8 +8,9 @@
 #include <unistd.h>
 
 #include "http/request.h"
+#include "sys/clock.h"
 
-enum { EVENTS_MAX = 64, NUDGE_MS = 50 };
+enum { EVENTS_MAX = 64, NUDGE_MS = 50, SWEEP_MS = 1000 };
 
 /* Called with the lock held. */
 static void resume(struct peer *p)
@@ -45,12 +46,16 @@ static struct http_request *note_hangup(struct peers *w, uint64_t id)
 static bool nudge(struct peers *w)
 {
     bool any = false;
+    int64_t now_ns = clock_mono_ns();
     pthread_mutex_lock(&w->lock);
-    for (struct peer *p = w->first; p; p = p->next)
+    for (struct peer *p = w->first; p; p = p->next) {
+        if (p->idle_ns && now_ns - p->idle_ns > w->idle_max_ns)
+            p->gone = true;
         if (p->gone) {
             any = true;
             shutdown(p->fd, SHUT_RD);
         }
+    }
     pthread_mutex_unlock(&w->lock);
     return any;
 }
@@ -60,7 +65,7 @@ static void *watch(void *arg)
     struct peers *w = arg;
     struct epoll_event events[EVENTS_MAX];
     for (bool any = false;; any = nudge(w)) {
-        int n = epoll_wait(w->epoll_fd, events, EVENTS_MAX, any ? NUDGE_MS : -1);
+        int n = epoll_wait(w->epoll_fd, events, EVENTS_MAX, any ? NUDGE_MS : SWEEP_MS);
         for (int i = 0; i < n; i++) {
             if (!events[i].data.u64)
                 return NULL;
@@ -73,10 +78,10 @@ static void *watch(void *arg)
     }
 }
 
-enum err_code peers_init(struct peers *w, void (*on_hangup)(struct http_request *r),
-                         struct err *err)
+enum err_code peers_init(struct peers *w, unsigned idle_max_s,
+                         void (*on_hangup)(struct http_request *r), struct err *err)
 {
-    *w = (struct peers){ .on_hangup = on_hangup };
+    *w = (struct peers){ .on_hangup = on_hangup, .idle_max_ns = idle_max_s * 1000000000ll };
     pthread_mutex_init(&w->lock, NULL);
     w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     w->stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -110,6 +115,7 @@ struct peer *peers_add(struct peers *w, struct MHD_Connection *connection)
     if (!p)
         return NULL;
     p->connection = connection;
+    p->idle_ns = clock_mono_ns();
     p->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     pthread_mutex_lock(&w->lock);
     p->id = ++w->last_id;
@@ -136,6 +142,15 @@ void peers_remove(struct peers *w, struct peer *p)
         p->next->at = p->at;
     pthread_mutex_unlock(&w->lock);
     free(p);
+}
+
+void peers_set_busy(struct peers *w, struct peer *p, bool busy)
+{
+    if (!p)
+        return;
+    pthread_mutex_lock(&w->lock);
+    p->idle_ns = busy ? 0 : clock_mono_ns();
+    pthread_mutex_unlock(&w->lock);
 }
 
 bool peers_wait(struct peers *w, struct peer *p, struct http_request *r,

@@ -11,7 +11,10 @@
  * would not hear at all; of another not always: libmicrohttpd 0.9.75 takes a short read for the end
  * of what is there, so where a client's last bytes and its hang-up come together it waits for an
  * event that was already given, until the time-out. Closing our reading side makes another, as
- * often as it takes. */
+ * often as it takes.
+ *
+ * The same ends a connection on which no request comes to a head: its time-out begins anew with
+ * each byte, so that a trickle would hold a place for ever. */
 #ifndef FOVEA_HTTP_REQUEST_H
 #define FOVEA_HTTP_REQUEST_H
 
@@ -51,7 +54,8 @@ struct peer {
     struct MHD_Connection *connection;
     int fd;
     uint64_t id;
-    bool gone;                    /* the client has hung up */
+    bool gone;                    /* the client has hung up, or is to be taken for gone */
+    int64_t idle_ns;              /* since when there is no request of it; 0: there is one */
     struct http_request *waiting; /* the one for which it is suspended; NULL: it is not */
     struct peer *next, **at;
 };
@@ -60,6 +64,7 @@ struct peers {
     pthread_mutex_t lock;
     pthread_t watcher;
     int epoll_fd, stop_fd;
+    int64_t idle_max_ns;
     bool closed; /* nothing is suspended any more */
     uint64_t last_id;
     struct peer *first;
@@ -67,14 +72,18 @@ struct peers {
     void (*on_hangup)(struct http_request *r);
 };
 
-enum err_code peers_init(struct peers *w, void (*on_hangup)(struct http_request *r),
-                         struct err *err);
+/* idle_max_s: how long a connection may be without a request. Longer than any time-out of the loop:
+ * a client that sends nothing is not meant. */
+enum err_code peers_init(struct peers *w, unsigned idle_max_s,
+                         void (*on_hangup)(struct http_request *r), struct err *err);
 void peers_clear(struct peers *w);
 
 /* By the loop's thread, when a connection begins and ends. NULL: out of memory; it works without
  * being watched, but nothing can wait on it. */
 struct peer *peers_add(struct peers *w, struct MHD_Connection *connection);
 void peers_remove(struct peers *w, struct peer *p); /* NULL is fine */
+/* The same, when a request of it begins and ends. */
+void peers_set_busy(struct peers *w, struct peer *p, bool busy);
 
 /* Suspend p's connection if submit(r) takes r, on the loop's thread; false if it does not, the
  * client is gone, or all is closed. The lock is held over both, so that an answer cannot come

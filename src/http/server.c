@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 enum {
     CONNECTION_BYTES = 64 << 10, /* libmicrohttpd's buffers of one, so the size of our reads */
     CONNECTIONS_MAX = 1000,
+    IDLE_TIMEOUTS = 2,  /* of a client's: for the head of a request, after the keep-alive time */
     BODY_SECONDS = 600, /* for a whole body, so that a trickle does not hold a place for ever */
     POLL_MS = 5,
 };
@@ -67,6 +69,11 @@ static void refuse_too_large(struct http_request *r)
     request_refuse(r, MHD_HTTP_CONTENT_TOO_LARGE, text);
 }
 
+static struct peer *peer_of(struct MHD_Connection *c)
+{
+    return MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+}
+
 static bool is_work(const struct http_request *r)
 {
     return r->path && r->path->is_work;
@@ -90,6 +97,7 @@ static struct http_request *open_request(struct http_server *s, struct MHD_Conne
     atomic_init(&r->n_holders, 1);
     r->deadline_ns = (uint64_t)clock_mono_ns() + BODY_SECONDS * 1000000000ull;
     atomic_fetch_add(&s->n_requests, 1);
+    peers_set_busy(&s->peers, peer_of(c), true);
     MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, s->o.timeout_s);
     find_route(r, method, path);
     set_id(r, c);
@@ -191,8 +199,7 @@ static enum MHD_Result dispatch(struct http_request *r, struct MHD_Connection *c
     if (is_work(r))
         r->whole_ns = clock_mono_ns();
     if (r->route && r->route->is_work) {
-        struct peer *p =
-            MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+        struct peer *p = peer_of(c);
         if (p && peers_wait(&s->peers, p, r, submit))
             return MHD_YES;
         request_refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE,
@@ -226,6 +233,39 @@ static bool announces_too_much(const struct http_request *r, struct MHD_Connecti
     return v && strtoull(v, NULL, 10) > r->server->o.max_body_bytes;
 }
 
+static enum MHD_Result count_framing(void *ctx, enum MHD_ValueKind kind, const char *name,
+                                     const char *value)
+{
+    unsigned *n = ctx;
+    (void)kind;
+    if (!strcasecmp(name, "Content-Length"))
+        *n += 1;
+    else if (!strcasecmp(name, "Transfer-Encoding"))
+        *n += value && !strcasecmp(value, "chunked") ? 1 : 2;
+    return MHD_YES;
+}
+
+/* Where the body ends is said twice, or as nobody here knows: a proxy before us may see another
+ * end, and so other requests (RFC 9112, 6.3). libmicrohttpd would take one of them. */
+static bool is_framed_oddly(struct MHD_Connection *c)
+{
+    unsigned n = 0;
+    MHD_get_connection_values(c, MHD_HEADER_KIND, count_framing, &n);
+    return n > 1;
+}
+
+/* What the head alone tells to be refused; the connection is closed after it. */
+static bool refuse_head(struct http_request *r, struct MHD_Connection *c)
+{
+    if (is_framed_oddly(c))
+        request_refuse(r, MHD_HTTP_BAD_REQUEST, "the size of the body is not clear");
+    else if (announces_too_much(r, c))
+        refuse_too_large(r);
+    else
+        return false;
+    return true;
+}
+
 /* Called once for the head, once for each piece of the body, once after it, and once more when a
  * suspended connection was resumed. */
 static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const char *path,
@@ -237,10 +277,8 @@ static enum MHD_Result on_request(void *ctx, struct MHD_Connection *c, const cha
     if (!r) {
         r = open_request(ctx, c, method, path);
         *state = r;
-        if (r && announces_too_much(r, c)) {
-            refuse_too_large(r);
+        if (r && refuse_head(r, c))
             return send_response(r, c);
-        }
         return r ? MHD_YES : MHD_NO;
     }
     if (*n_body) {
@@ -261,6 +299,7 @@ static void on_completed(void *ctx, struct MHD_Connection *c, void **state,
     if (!r)
         return;
     *state = NULL;
+    peers_set_busy(&s->peers, peer_of(c), false);
     if (!r->status)
         count_add(&s->stats.n_gone, 1);
     if (is_work(r))
@@ -324,7 +363,7 @@ enum err_code http_server_open(struct http_server **out, const struct http_optio
         rc = pool_create(&s->pool, o->n_threads, o->queue_max, err);
     }
     if (rc == ERR_NONE) {
-        rc = peers_init(&s->peers, on_hangup, err);
+        rc = peers_init(&s->peers, o->keepalive_s + IDLE_TIMEOUTS * o->timeout_s, on_hangup, err);
         watching = rc == ERR_NONE;
     }
     if (rc == ERR_NONE)
