@@ -1,9 +1,11 @@
 #include "app/logging.h"
 
 #include <ctype.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/json.h"
 
@@ -56,29 +58,39 @@ static void put_json(struct buf *b, const struct log_line *line)
     buf_puts(b, "}", NULL);
 }
 
-/* One write a line, so that another process's lines do not come between. Out of memory: what there
- * is of it. */
-static void to_stderr(void (*put)(struct buf *b, const struct log_line *line),
-                      const struct log_line *line)
+/* The service's log: how a line is written, and how many were not since the last that was. */
+struct service_log {
+    void (*put)(struct buf *b, const struct log_line *line);
+    size_t n_lost;
+};
+
+static void put_lost(struct service_log *log, struct buf *b)
 {
+    char message[80];
+    snprintf(message, sizeof message, "%zu lines of the log are lost: nobody read it", log->n_lost);
+    log->put(b, &(struct log_line){ .level = LOG_WARN, .message = message });
+    buf_puts(b, "\n", NULL);
+    log->n_lost = 0;
+}
+
+/* One write a line, so that another process's lines do not come between. A pipe that is full loses
+ * lines rather than hold up the threads that write them, which answer requests. Out of memory: what
+ * there is of it. */
+static void to_stderr(const struct log_line *line, void *ctx)
+{
+    struct service_log *log = ctx;
     struct buf b = { 0 };
-    put(&b, line);
+    if (poll(&(struct pollfd){ .fd = STDERR_FILENO, .events = POLLOUT }, 1, 0) == 0) {
+        log->n_lost++;
+        return;
+    }
+    if (log->n_lost)
+        put_lost(log, &b);
+    log->put(&b, line);
     buf_puts(&b, "\n", NULL);
     if (b.data)
         fwrite(b.data, 1, b.len, stderr);
     buf_clear(&b);
-}
-
-static void text_to_stderr(const struct log_line *line, void *ctx)
-{
-    (void)ctx;
-    to_stderr(put_text, line);
-}
-
-static void json_to_stderr(const struct log_line *line, void *ctx)
-{
-    (void)ctx;
-    to_stderr(put_json, line);
 }
 
 /* Without the word "error", for a command ends with the sentence. */
@@ -95,5 +107,7 @@ void logging_for_command(void)
 
 void logging_for_service(enum log_level max, bool as_json)
 {
-    log_init(max, as_json ? json_to_stderr : text_to_stderr, NULL);
+    static struct service_log log; /* the log's lock is over it */
+    log.put = as_json ? put_json : put_text;
+    log_init(max, to_stderr, &log);
 }

@@ -206,6 +206,20 @@ def test_a_client_that_does_not_read(server):
         assert server.ask('GET', '/ping')[0] == 200
 
 
+def test_a_log_that_nobody_reads(start):
+    """A full pipe loses lines and not the service, and tells how many when it is read again."""
+    server = start()
+    for _ in range(20):
+        with server.raw() as c:  # a line each
+            c.send(head('Content-Length: 0') * 100)
+            assert [c.answer()[0] for _ in range(100)] == [422] * 100
+    while 'lines of the log are lost' not in server.log[-1]:
+        server.ask('POST', '/predict')
+        server.log.append(server.process.stderr.readline())
+    lost = int(server.log[-1].split('warning: ')[1].split()[0])
+    assert 0 < lost < 2000 and sum('POST /predict' in line for line in server.log) + lost >= 2000
+
+
 # ---- sizes ----
 
 def test_the_fields_of_a_form(start):
