@@ -4,13 +4,15 @@
 #ifndef TESTS_FAULT_H
 #define TESTS_FAULT_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
 #include "tap.h"
 
-static int fault_countdown = -1; /* allocations left before one fails; < 0: never fail */
+/* Allocations left before one fails, of whatever thread; < 0: never fail. */
+static atomic_int fault_countdown = -1;
 
 static inline bool fault_now(void)
 {

@@ -84,6 +84,13 @@ static enum err_code end_header(struct multipart *m, struct err *err)
     return rc;
 }
 
+/* A character of the header that is read. */
+static enum err_code keep(struct multipart *m, char c, struct err *err)
+{
+    enum err_code rc = buf_append(&m->header, &c, 1, NULL);
+    return rc == ERR_NOMEM ? err_set(err, rc, "form") : rc == ERR_NONE ? rc : malformed(err);
+}
+
 static enum err_code name_char(struct multipart *m, char c, enum state *to, struct err *err)
 {
     if (c == '\r' && !m->header.len) {
@@ -95,7 +102,7 @@ static enum err_code name_char(struct multipart *m, char c, enum state *to, stru
     if (c == ':' ? !m->header.len : !is_token(c))
         return malformed(err);
     *to = c == ':' ? VALUE : NAME;
-    return buf_append(&m->header, &c, 1, NULL) == ERR_NONE ? ERR_NONE : malformed(err);
+    return keep(m, c, err);
 }
 
 static enum err_code value_char(struct multipart *m, char c, enum state *to, struct err *err)
@@ -104,7 +111,7 @@ static enum err_code value_char(struct multipart *m, char c, enum state *to, str
         *to = VALUE_LF;
         return end_header(m, err);
     }
-    return buf_append(&m->header, &c, 1, NULL) == ERR_NONE ? ERR_NONE : malformed(err);
+    return keep(m, c, err);
 }
 
 /* What was held back as a possible boundary is data after all; c is looked at again. */

@@ -1,10 +1,13 @@
 """HTTP itself: what several requests on a connection come to, slow clients, sizes, methods, the sockets, the end."""
 import json
+import os
 import signal
 import socket
+import subprocess
 import time
 
 import pytest
+from wire.conftest import Raw
 
 TEXT = {'clip': {'textual': {'modelName': 'fake'}}}
 SLOW = {'clip': {'visual': {'modelName': 'slow'}}}
@@ -206,18 +209,25 @@ def test_a_client_that_does_not_read(server):
         assert server.ask('GET', '/ping')[0] == 200
 
 
-def test_a_log_that_nobody_reads(start):
+def test_a_log_that_nobody_reads(build, environment, models):
     """A full pipe loses lines and not the service, and tells how many when it is read again."""
-    server = start()
+    env = {**environment, 'MACHINE_LEARNING_CACHE_FOLDER': str(models)}
+    process = subprocess.Popen([build / 'fovea', 'serve', '--host', '127.0.0.1', '--port', '0'], env=env,
+                               stderr=subprocess.PIPE, bufsize=0)
+    port = int(process.stderr.readline().split()[-1])
+
+    def ask(n):  # a line each
+        with Raw(port) as c:
+            c.send(head('Content-Length: 0') * n)
+            assert [c.answer()[0] for _ in range(n)] == [422] * n
     for _ in range(20):
-        with server.raw() as c:  # a line each
-            c.send(head('Content-Length: 0') * 100)
-            assert [c.answer()[0] for _ in range(100)] == [422] * 100
-    while 'lines of the log are lost' not in server.log[-1]:
-        server.ask('POST', '/predict')
-        server.log.append(server.process.stderr.readline())
-    lost = int(server.log[-1].split('warning: ')[1].split()[0])
-    assert 0 < lost < 2000 and sum('POST /predict' in line for line in server.log) + lost >= 2000
+        ask(100)
+    log = os.read(process.stderr.fileno(), 1 << 20)
+    ask(1)
+    process.terminate()
+    log += process.stderr.read()
+    lost = int(log.split(b' lines of the log are lost')[0].split()[-1])
+    assert process.wait(10) == 0 and lost > 0 and log.count(b'POST /predict') + lost == 2001
 
 
 # ---- sizes ----
