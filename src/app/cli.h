@@ -1,6 +1,7 @@
 /* cli.h - the command line: tables of commands and options, one reader for all of them.
  *
- * The tables are also where help texts come from, so an option cannot be without one. */
+ * The tables are also where help texts, the manual page and the shells' completions
+ * (tools/cli_doc.c) come from, so an option cannot be without one. */
 #ifndef FOVEA_APP_CLI_H
 #define FOVEA_APP_CLI_H
 
@@ -15,7 +16,8 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, CLI_OPTIONS_MAX = 16 };
 struct cli_option {
     const char *name; /* "library", given as --library DIR or --library=DIR */
     char letter;      /* 'n' for -n 5; 0: none */
-    const char *arg;  /* what its value is called; NULL: a switch */
+    const char
+        *arg; /* what its value is called, which tells shells what to complete; NULL: a switch */
     const char *help;
 };
 
@@ -63,5 +65,7 @@ int cli_usage(const struct cli_call *call, const char *fmt, ...)
 extern const struct cli_command cli_index, cli_search, cli_similar, cli_status, cli_doctor,
     cli_check, cli_forget, cli_vacuum, cli_export, cli_import, cli_embed, cli_models, cli_serve,
     cli_ping;
+/* All of them, in the order in which they are told; ends with NULL. */
+extern const struct cli_command *const cli_commands[];
 
 #endif

@@ -10,7 +10,7 @@
 static const struct cli_option options[] = {
     { "text", 't', "TEXT", "words to embed" },
     { "image", 'i', "FILE", "a picture to embed" },
-    { "contract", 0, "NAME", "how a picture is seen: view (default) or reference" },
+    { "contract", 0, "view|reference", "how a picture is seen (default: view)" },
     { "model", 0, "NAME", "the CLIP model (default: $FOVEA_MODEL)" },
     { "json", 0, NULL, "an object with model, dim and embedding" },
     { NULL, 0, NULL, NULL },

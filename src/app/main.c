@@ -9,18 +9,12 @@
 #include "app/config.h"
 #include "app/logging.h"
 
-static const struct cli_command *const commands[] = {
-    &cli_index,  &cli_search, &cli_similar, &cli_status, &cli_doctor, &cli_check, &cli_forget,
-    &cli_vacuum, &cli_export, &cli_import,  &cli_embed,  &cli_models, &cli_serve, &cli_ping,
-};
-enum { N_COMMANDS = sizeof commands / sizeof *commands };
-
 static void help(void)
 {
     printf("fovea finds your photos by what is in them, on your own machine.\n\n"
            "usage: fovea COMMAND [OPTION...] [ARGUMENT...]\n\ncommands:\n");
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        printf("  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+    for (size_t i = 0; cli_commands[i]; i++)
+        printf("  %-8s  %s\n", cli_commands[i]->name, cli_commands[i]->summary);
     printf("\n`fovea COMMAND --help` tells more of each, `fovea --version` the version.\n\n"
            "first steps:\n"
            "  fovea index ~/Pictures          read the photos, once; they are never changed\n"
@@ -59,9 +53,9 @@ static int dispatch(int argc, char **argv)
         help();
         return *name ? EXIT_OK : EXIT_USAGE;
     }
-    for (size_t i = 0; i < N_COMMANDS; i++)
-        if (!strcmp(name, commands[i]->name))
-            return run(commands[i], argc - 2, argv + 2);
+    for (size_t i = 0; cli_commands[i]; i++)
+        if (!strcmp(name, cli_commands[i]->name))
+            return run(cli_commands[i], argc - 2, argv + 2);
     struct err err = { 0 };
     err_set(&err, ERR_INVALID, "no command \"%.60s\"; `fovea --help` lists them", name);
     cli_fail(&err);
