@@ -177,9 +177,8 @@ static void fill(struct infer_tensor *y, size_t n, const struct infer_tensor *x,
 
 /* Free dimensions take the size that the input has in the same place. */
 static enum err_code fake_run(struct infer_session *s, const struct infer_tensor *in,
-                              struct infer_tensor *out, size_t n_out, bool large, struct err *err)
+                              struct infer_tensor *out, size_t n_out, struct err *err)
 {
-    (void)large;
     const struct fake *f = s->state;
     size_t n_x, n;
     enum err_code rc = infer_count(&in[0], &n_x, err);

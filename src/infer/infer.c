@@ -194,8 +194,8 @@ int64_t infer_thread_ns(void)
     return thread_ns;
 }
 
-static enum err_code run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
-                         struct infer_tensor *out, size_t n_out, bool large, struct err *err)
+enum err_code infer_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
+                        struct infer_tensor *out, size_t n_out, struct err *err)
 {
     memset(out, 0, n_out * sizeof *out);
     if (n_in != s->n_inputs || n_out > s->n_outputs)
@@ -207,23 +207,11 @@ static enum err_code run(struct infer_session *s, const struct infer_tensor *in,
             return rc;
     }
     int64_t start = clock_mono_ns();
-    enum err_code rc = s->backend->run(s, in, out, n_out, large, err);
+    enum err_code rc = s->backend->run(s, in, out, n_out, err);
     thread_ns += clock_mono_ns() - start;
     for (size_t i = 0; rc != ERR_NONE && i < n_out; i++)
         infer_tensor_clear(&out[i]);
     return rc;
-}
-
-enum err_code infer_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
-                        struct infer_tensor *out, size_t n_out, struct err *err)
-{
-    return run(s, in, n_in, out, n_out, false, err);
-}
-
-enum err_code infer_run_large(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
-                              struct infer_tensor *out, size_t n_out, struct err *err)
-{
-    return run(s, in, n_in, out, n_out, true, err);
 }
 
 enum err_code infer_metadata(const struct infer_session *s, const char *key, char **value,

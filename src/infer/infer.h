@@ -94,11 +94,6 @@ enum err_code infer_metadata(const struct infer_session *s, const char *key, cha
 enum err_code infer_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
                         struct infer_tensor *out, size_t n_out, struct err *err);
 
-/* As infer_run(), and what the run took goes back to the system: for one that is much larger than
- * the session's others, which else keeps its memory until the session is closed. */
-enum err_code infer_run_large(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
-                              struct infer_tensor *out, size_t n_out, struct err *err);
-
 /* How long this thread has been inside infer_run() since it began: as a clock, read before and
  * after, it tells how much of some work was the network's, without passing anything through it. */
 int64_t infer_thread_ns(void);

@@ -16,10 +16,6 @@
 #include "base/log.h"
 #include "sys/file.h"
 
-/* All we call is in version 11 of the API, and so is every session option set by name; libraries
- * offer all versions up to their own. */
-enum { API_VERSION = 11 };
-
 static const char *const sonames[] = { "libonnxruntime.so.1", "libonnxruntime.so" };
 enum { N_SONAMES = sizeof sonames / sizeof *sonames };
 
@@ -106,10 +102,10 @@ static enum err_code open_library(struct infer_ort *ort, const char *library, st
         return err_set(err, ERR_UNSUPPORTED, "%s: not an ONNX Runtime library", ort->path);
     const OrtApiBase *base = get_base();
     ort->version = base->GetVersionString();
-    ort->api = base->GetApi(API_VERSION);
+    ort->api = base->GetApi(INFER_ORT_API_VERSION);
     if (!ort->api)
         return err_set(err, ERR_UNSUPPORTED, "%s: ONNX Runtime %s is too old, 1.%d is needed",
-                       ort->path, ort->version, API_VERSION);
+                       ort->path, ort->version, INFER_ORT_API_VERSION);
     return ERR_NONE;
 }
 
@@ -127,6 +123,8 @@ static enum err_code open_runtime(struct infer_ort **out, const char *library, s
     if (rc == ERR_NONE)
         rc = infer_ort_check(ort, ort->api->DisableTelemetryEvents(ort->env), ERR_INTERNAL,
                              "ONNX Runtime", err);
+    if (rc == ERR_NONE)
+        rc = infer_ort_heap_create(&ort->heap, ort, err);
     if (rc == ERR_NONE)
         *out = ort;
     else
@@ -147,7 +145,10 @@ enum err_code infer_ort_get(struct infer *in, struct infer_ort **out, struct err
 
 void infer_ort_close(struct infer_ort *ort)
 {
-    if (ort && ort->env)
+    if (!ort)
+        return;
+    infer_ort_heap_destroy(ort->heap);
+    if (ort->env)
         ort->api->ReleaseEnv(ort->env);
     free(ort);
 }

@@ -6,11 +6,16 @@
 
 #include "infer/session.h"
 
+/* All we call is in this version of the API, and so is every session option set by name; libraries
+ * offer all versions up to their own. */
+enum { INFER_ORT_API_VERSION = 11 };
+
 struct infer_ort {
     const OrtApi *api;
     OrtEnv *env;
-    const char *version; /* the library's */
-    char path[4096];     /* it was opened as */
+    struct infer_ort_heap *heap; /* NULL: each session has an arena */
+    const char *version;         /* the library's */
+    char path[4096];             /* it was opened as */
 };
 
 /* The engine's library, opened by the first who asks. ERR_NOT_FOUND, ERR_UNSUPPORTED (too old). */
@@ -21,5 +26,15 @@ enum err_code infer_ort_get(struct infer *in, struct infer_ort **out, struct err
  * does not explain. */
 enum err_code infer_ort_check(const struct infer_ort *ort, OrtStatus *status, enum err_code other,
                               const char *what, struct err *err);
+
+/* What all sessions compute in, registered with ort's environment: *out is NULL where it cannot be
+ * (no addresses, or another engine of this process has its own there), and ONNX Runtime's arenas
+ * serve. All sessions must be closed before it is destroyed. ERR_NOMEM. The rest take NULL. */
+enum err_code infer_ort_heap_create(struct infer_ort_heap **out, const struct infer_ort *ort,
+                                    struct err *err);
+void infer_ort_heap_destroy(struct infer_ort_heap *h);
+/* Of what is free, only so much is kept as makes the next run fast, or nothing. Any thread. */
+void infer_ort_heap_after_run(struct infer_ort_heap *h);
+void infer_ort_heap_empty(struct infer_ort_heap *h);
 
 #endif

@@ -143,6 +143,7 @@ static enum err_code make_options(const struct infer *in, const struct infer_ort
         { "session.use_ort_model_bytes_directly", in_place ? "1" : "0" },
         { "session.use_ort_model_bytes_for_initializers", in_place ? "1" : "0" },
         { "session.save_model_format", "ORT" },
+        { "session.use_env_allocators", ort->heap ? "1" : "0" },
     };
     const OrtApi *api = ort->api;
     OrtStatus *st = api->CreateSessionOptions(out);
@@ -267,6 +268,7 @@ static void ort_close(struct infer_session *s)
     struct network *w = s->state;
     if (w->session)
         w->ort->api->ReleaseSession(w->session);
+    infer_ort_heap_empty(w->ort->heap);
     if (w->cpu)
         w->ort->api->ReleaseMemoryInfo(w->cpu);
     file_map_close(&w->map);
@@ -324,27 +326,13 @@ static enum err_code wrap_input(const struct network *w, const struct infer_port
         ERR_INTERNAL, p->name, err);
 }
 
-/* For a run after which the arena gives back what it grew by; NULL in *out for any other. */
-static enum err_code run_options(const struct infer_ort *ort, bool large, OrtRunOptions **out,
-                                 struct err *err)
-{
-    *out = NULL;
-    if (!large)
-        return ERR_NONE;
-    OrtStatus *st = ort->api->CreateRunOptions(out);
-    if (!st)
-        st = ort->api->AddRunConfigEntry(*out, "memory.enable_memory_arena_shrinkage", "cpu:0");
-    return infer_ort_check(ort, st, ERR_INTERNAL, "ONNX Runtime's options", err);
-}
-
 static enum err_code ort_run(struct infer_session *s, const struct infer_tensor *in,
-                             struct infer_tensor *out, size_t n_out, bool large, struct err *err)
+                             struct infer_tensor *out, size_t n_out, struct err *err)
 {
     const struct network *w = s->state;
     const char *in_names[INFER_PORTS_MAX], *out_names[INFER_PORTS_MAX];
     OrtValue *in_values[INFER_PORTS_MAX] = { 0 }, *out_values[INFER_PORTS_MAX] = { 0 };
-    OrtRunOptions *options;
-    enum err_code rc = run_options(w->ort, large, &options, err);
+    enum err_code rc = ERR_NONE;
     for (size_t i = 0; i < s->n_inputs && rc == ERR_NONE; i++) {
         in_names[i] = s->inputs[i].name;
         rc = wrap_input(w, &s->inputs[i], &in[i], &in_values[i], err);
@@ -353,7 +341,7 @@ static enum err_code ort_run(struct infer_session *s, const struct infer_tensor 
         out_names[i] = s->outputs[i].name;
     if (rc == ERR_NONE)
         rc = infer_ort_check(w->ort,
-                             w->ort->api->Run(w->session, options, in_names,
+                             w->ort->api->Run(w->session, NULL, in_names,
                                               (const OrtValue *const *)in_values, s->n_inputs,
                                               out_names, n_out, out_values),
                              ERR_INTERNAL, "network", err);
@@ -366,8 +354,7 @@ static enum err_code ort_run(struct infer_session *s, const struct infer_tensor 
     for (size_t i = 0; i < s->n_inputs; i++)
         if (in_values[i])
             w->ort->api->ReleaseValue(in_values[i]);
-    if (options)
-        w->ort->api->ReleaseRunOptions(options);
+    infer_ort_heap_after_run(w->ort->heap);
     return rc;
 }
 

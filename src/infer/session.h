@@ -21,7 +21,7 @@ struct infer_backend {
     enum err_code (*open)(struct infer_session *s, const char *path, const char *identity,
                           struct err *err);
     enum err_code (*run)(struct infer_session *s, const struct infer_tensor *in,
-                         struct infer_tensor *out, size_t n_out, bool large, struct err *err);
+                         struct infer_tensor *out, size_t n_out, struct err *err);
     enum err_code (*metadata)(const struct infer_session *s, const char *key, char **value,
                               struct err *err);
     void (*close)(struct infer_session *s);

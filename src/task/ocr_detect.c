@@ -3,9 +3,8 @@
 #include "task/network.h"
 #include "task/ocr.h"
 
-/* A picture of at most so many pixels is an ordinary one: 736 x 1408. What a larger one takes in
- * the network is given back, which costs a fifth more time. */
-enum { ORDINARY_PX = 1 << 20, SIDE_MIN_PX = 32 };
+/* The reference finds nothing in a smaller picture. */
+enum { SIDE_MIN_PX = 32 };
 
 struct task_ocr_detector {
     struct infer_session *session;
@@ -65,8 +64,7 @@ static enum err_code look(const struct task_ocr_detector *d, const struct image 
     };
     enum err_code rc = task_ocr_feed(img, width, height, seen, err);
     if (rc == ERR_NONE)
-        rc = plane > ORDINARY_PX ? infer_run_large(d->session, &x, 1, t, 1, err)
-                                 : infer_run(d->session, &x, 1, t, 1, err);
+        rc = infer_run(d->session, &x, 1, t, 1, err);
     free(seen);
     if (rc == ERR_NONE && !(t->type == INFER_F32 && t->n_dims == 4 && t->dims[0] == 1 &&
                             t->dims[1] == 1 && t->dims[2] == height && t->dims[3] == width))

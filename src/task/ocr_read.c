@@ -131,8 +131,7 @@ static enum err_code read_some(const struct reading *to, const struct line *line
     for (size_t i = 0; i < n && rc == ERR_NONE; i++)
         rc = task_ocr_crop_feed(to->img, &lines[i].crop, width_px, to->tensor + i * len, err);
     if (rc == ERR_NONE)
-        rc = n * width_px > OCR_RUN_PX ? infer_run_large(to->r->session, &x, 1, &y, 1, err)
-                                       : infer_run(to->r->session, &x, 1, &y, 1, err);
+        rc = infer_run(to->r->session, &x, 1, &y, 1, err);
     if (rc == ERR_NONE)
         rc = spell(to, &y, lines, n, err);
     infer_tensor_clear(&y);

@@ -7,8 +7,8 @@
  *   ocr_tool feed FILE MAX_RESOLUTION         what a detector sees, f32: height, width, tensor
  *   ocr_tool crop FILE X0 Y0 ... X3 Y3        what a recogniser sees of a box, f32: width, tensor
  *   ocr_tool time MODELS NAME FILE REPEATS    least milliseconds: detect, read
- *   ocr_tool soak MODELS NAME N FILE...        N pictures, the files in turn: resident KiB after
- * each, a line each
+ *   ocr_tool soak MODELS NAME N FILE...        N pictures, the files in turn, a line each: KiB
+ * resident after it, and the most during it
  *
  * HELPER: the decode helper, "" for none. FOVEA_ORT_LIBRARY names the library. */
 #include <math.h>
@@ -164,13 +164,26 @@ static void time_it(const struct models *m, struct image_decoder *d, const char 
     image_clear(&im);
 }
 
-static long resident_kib(void)
+/* What /proc/self/status says under name, in KiB. */
+static long status_kib(const char *name)
 {
-    long pages = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    need(f && fscanf(f, "%*d %ld", &pages) == 1);
+    char line[128];
+    long kib = -1;
+    FILE *f = fopen("/proc/self/status", "re");
+    need(f != NULL);
+    while (kib < 0 && fgets(line, sizeof line, f))
+        if (!strncmp(line, name, strlen(name)))
+            kib = atol(line + strlen(name));
     fclose(f);
-    return pages * 4;
+    return kib;
+}
+
+/* So that VmHWM counts from here on. */
+static void forget_peak(void)
+{
+    FILE *f = fopen("/proc/self/clear_refs", "we");
+    need(f && fputs("5", f) >= 0);
+    fclose(f);
 }
 
 static void soak(const struct models *m, struct image_decoder *d, long n, char **files, int n_files)
@@ -180,6 +193,7 @@ static void soak(const struct models *m, struct image_decoder *d, long n, char *
         struct arena arena = { 0 };
         struct task_ocr_box *boxes;
         size_t n_boxes;
+        forget_peak();
         need(task_ocr_detect(m->detector, &im, 736, 0.5, &boxes, &n_boxes, &err) == ERR_NONE);
         struct task_ocr_line *lines = calloc(n_boxes + 1, sizeof *lines);
         need(task_ocr_read(m->recognizer, &im, boxes, n_boxes, lines, &arena, &err) == ERR_NONE);
@@ -187,7 +201,7 @@ static void soak(const struct models *m, struct image_decoder *d, long n, char *
         free(boxes);
         arena_clear(&arena);
         image_clear(&im);
-        printf("%ld\n", resident_kib());
+        printf("%ld %ld\n", status_kib("VmRSS:"), status_kib("VmHWM:"));
     }
 }
 

@@ -323,6 +323,101 @@ static void ort_survives_huge_outputs(void)
     infer_destroy(in);
 }
 
+static long resident_mib(void)
+{
+    long pages = 0;
+    FILE *f = fopen("/proc/self/statm", "re");
+    if (!f || fscanf(f, "%*d %ld", &pages) != 1)
+        pages = 0;
+    if (f)
+        fclose(f);
+    return pages / 256;
+}
+
+enum { N_HELD = 24 };
+
+static bool all_are(const struct infer_tensor *t, uint8_t value)
+{
+    const uint8_t *p = t->data;
+    size_t n = t->data ? (size_t)(t->dims[0] * t->dims[1]) * 4 : 0, i = 0;
+    while (i < n && p[i] == value)
+        i++;
+    return i == n;
+}
+
+/* A run whose output, of up to 8 MB, takes the place of y. */
+static bool replace(struct infer_session *s, struct infer_tensor *y, unsigned *seed)
+{
+    int64_t shape[] = { 1 + rand_r(seed) % 2048, 1 + (int64_t)rand_r(seed) % 1024 };
+    const struct infer_tensor x = { .type = INFER_I64, .n_dims = 1, .dims = { 2 }, .data = shape };
+    infer_tensor_clear(y);
+    return infer_run(s, &x, 1, y, 1, NULL) == ERR_NONE && all_are(y, 0);
+}
+
+static void what_networks_compute_in_is_given_back(void)
+{
+    struct infer *in = engine(NULL);
+    NEED_ORT(in);
+    struct infer_session *s = open_at(in, network("huge.onnx"), NULL);
+    struct infer_tensor held[N_HELD] = { 0 };
+    unsigned seed = 3;
+    long before = resident_mib(), most = 0;
+    bool ok = true;
+    for (int turn = 0; turn < 600 && ok; turn++) {
+        int i = rand_r(&seed) % N_HELD;
+        ok = all_are(&held[i], (uint8_t)(i + 1)) && replace(s, &held[i], &seed);
+        if (ok)
+            memset(held[i].data, i + 1, (size_t)(held[i].dims[0] * held[i].dims[1]) * 4);
+        most = resident_mib() > most ? resident_mib() : most;
+    }
+    CHECK(ok);
+    for (int i = 0; i < N_HELD; i++)
+        infer_tensor_clear(&held[i]);
+    CHECK(replace(s, &held[0], &seed)); /* after a run what is free is bounded */
+    infer_tensor_clear(&held[0]);
+    const long after = resident_mib();
+    infer_session_close(s);
+    const long closed = resident_mib();
+    if (!CHECK(after < before + 112 && closed < before + 8 && most < before + N_HELD * 8 + 112))
+        printf("# %ld MiB, most %ld, after %ld, closed %ld\n", before, most, after, closed);
+    infer_destroy(in);
+}
+
+static bool doubles(struct infer_session *s)
+{
+    float px[] = { 1, 2, 3 };
+    const struct infer_tensor x = { .n_dims = 2, .dims = { 1, 3 }, .data = px };
+    struct infer_tensor y;
+    const bool ok = infer_run(s, &x, 1, &y, 1, NULL) == ERR_NONE && ((float *)y.data)[2] == 7;
+    infer_tensor_clear(&y);
+    return ok;
+}
+
+/* They share what the library has one of in a process. */
+static void engines_come_and_go(void)
+{
+    struct infer *in[3];
+    struct infer_session *s[3];
+    in[0] = engine(NULL);
+    NEED_ORT(in[0]);
+    in[1] = engine(NULL);
+    for (int i = 0; i < 2; i++)
+        s[i] = open_at(in[i], network("scale.onnx"), NULL);
+    REQUIRE(s[0] && s[1]);
+    CHECK(doubles(s[0]) && doubles(s[1]));
+    infer_session_close(s[0]);
+    infer_destroy(in[0]);
+    CHECK(doubles(s[1]));
+    in[2] = engine(NULL);
+    s[2] = open_at(in[2], network("scale.onnx"), NULL);
+    REQUIRE(s[2]);
+    CHECK(doubles(s[2]) && doubles(s[1]));
+    for (int i = 1; i < 3; i++) {
+        infer_session_close(s[i]);
+        infer_destroy(in[i]);
+    }
+}
+
 static void run_conv(struct infer_session *s, float out[32])
 {
     float px[2 * 3 * 8 * 8];
@@ -511,6 +606,8 @@ static const struct tap_case cases[] = {
     CASE(ort_runs),
     CASE(ort_refuses_what_is_no_network),
     CASE(ort_survives_huge_outputs),
+    CASE(what_networks_compute_in_is_given_back),
+    CASE(engines_come_and_go),
     CASE(prepared_networks_are_kept_and_checked),
     CASE(a_killed_preparation_holds_nobody_up),
     CASE(networks_that_nobody_opens_are_removed),
