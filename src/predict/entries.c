@@ -1,10 +1,18 @@
 /* entries.c - the form field `entries`: what is to be done with which model. */
+#include <math.h>
 #include <string.h>
 
 #include "predict/predict.h"
 
 /* What an entry may say besides the model's name. */
-enum option { LANGUAGE = 1, MIN_SCORE = 2, MAX_RESOLUTION = 4, ANY = 8 };
+enum option {
+    LANGUAGE = 1,
+    MIN_SCORE = 2,
+    MAX_RESOLUTION = 4,
+    SCORE_MODE = 8,
+    NULLS = 16, /* null is as not given */
+    ANY = 32,
+};
 
 /* The reference's OCR models take options that they do not know, and do nothing with them. */
 static const struct kind {
@@ -16,10 +24,10 @@ static const struct kind {
     { MODEL_CLIP, MODEL_TEXTUAL, LANGUAGE },
     { MODEL_FACES, MODEL_DETECTION, MIN_SCORE },
     { MODEL_FACES, MODEL_RECOGNITION, 0 },
-    { MODEL_OCR, MODEL_DETECTION, MIN_SCORE | MAX_RESOLUTION | ANY },
+    { MODEL_OCR, MODEL_DETECTION, MIN_SCORE | MAX_RESOLUTION | SCORE_MODE | NULLS | ANY },
     { MODEL_OCR, MODEL_RECOGNITION, MIN_SCORE | ANY },
 };
-enum { N_KINDS = sizeof kinds / sizeof *kinds, RESOLUTION_MAX_PX = 16384 };
+enum { N_KINDS = sizeof kinds / sizeof *kinds };
 _Static_assert((int)N_KINDS == PREDICT_ENTRIES_MAX, "each kind once, as keys of an object are");
 
 static enum err_code bad_request(struct err *err)
@@ -41,25 +49,36 @@ static enum err_code bad_value(const char *key, const char *wanted, struct err *
     return err_set(err, ERR_INVALID, "option \"%s\" is not %s", key, wanted);
 }
 
+/* As in Python, true is 1. */
+static bool as_number(const struct json *v, double *out)
+{
+    bool is;
+    if (!json_as_bool(v, &is))
+        return json_as_f64(v, out);
+    *out = is;
+    return true;
+}
+
+/* The reference takes any number as a least score, and any score mode but "fast" for the slow one.
+ */
 static enum err_code read_option(const char *key, const struct json *v, unsigned allowed,
                                  struct predict_entry *e, struct err *err)
 {
-    double score;
-    int64_t side;
+    if (json_is_null(v) && allowed & NULLS)
+        return ERR_NONE;
     if (!strcmp(key, "language") && allowed & LANGUAGE) {
         e->language = json_as_string(v, NULL);
         return e->language || json_is_null(v) ? ERR_NONE : bad_value(key, "text", err);
     }
-    if (!strcmp(key, "minScore") && allowed & MIN_SCORE) {
-        if (!json_as_f64(v, &score) || score < 0 || score > 1)
-            return bad_value(key, "a number from 0 to 1", err);
-        e->min_score = score;
-        return ERR_NONE;
-    }
-    if (!strcmp(key, "maxResolution") && allowed & MAX_RESOLUTION) {
-        if (!json_as_i64(v, &side) || side < 1 || side > RESOLUTION_MAX_PX)
-            return bad_value(key, "a whole number of pixels from 1 to 16384", err);
-        e->max_resolution = (unsigned)side;
+    if (!strcmp(key, "minScore") && allowed & MIN_SCORE)
+        return as_number(v, &e->min_score) ? ERR_NONE : bad_value(key, "a number", err);
+    if (!strcmp(key, "maxResolution") && allowed & MAX_RESOLUTION)
+        return as_number(v, &e->max_resolution) && e->max_resolution > 0
+                   ? ERR_NONE
+                   : bad_value(key, "a number of pixels, more than 0", err);
+    if (!strcmp(key, "scoreMode") && allowed & SCORE_MODE) {
+        const char *mode = json_as_string(v, NULL);
+        e->slow_score = !mode || strcmp(mode, "fast") != 0;
         return ERR_NONE;
     }
     return allowed & ANY ? ERR_NONE
@@ -88,7 +107,9 @@ static enum err_code read_entry(const char *task, const char *type, const struct
     if (!k)
         return err_set(err, ERR_INVALID, "nothing is known of task \"%.60s\" of type \"%.60s\"",
                        task, type);
-    *e = (struct predict_entry){ .task = k->task, .type = k->type, .model = name, .min_score = -1 };
+    *e = (struct predict_entry){
+        .task = k->task, .type = k->type, .model = name, .min_score = NAN, .max_resolution = NAN
+    };
     if (k->task == MODEL_OCR && k->type == MODEL_DETECTION)
         e->model = without_language(name);
     if (strlen(name) != n)

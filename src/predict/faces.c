@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 
 #include "predict/job.h"
@@ -29,7 +30,7 @@ static enum err_code put_detection(struct buf *out, const struct task_face *f, s
 
 enum err_code faces_detect(struct job *j, struct predict_bundle *b, struct err *err)
 {
-    if (j->entry->min_score < 0)
+    if (isnan(j->entry->min_score))
         return err_set(err, ERR_INVALID, "facial-recognition detection needs the option minScore");
     enum err_code rc = task_face_detect(b->face_detector, j->image, (float)j->entry->min_score,
                                         &j->faces, &j->n_faces, err);

@@ -1,10 +1,10 @@
+#include <math.h>
 #include <string.h>
 
 #include "predict/job.h"
 
 /* What the reference takes where a request does not say. */
-static const double detect_score = 0.5, read_score = 0.9;
-enum { MAX_RESOLUTION = 736 };
+static const double detect_score = 0.5, read_score = 0.9, max_resolution = 736;
 
 /* What a detection without a recognition is answered: boxes as four points each, and scores. */
 static enum err_code put_detection(struct buf *out, const struct task_ocr_box *b, size_t n,
@@ -29,9 +29,13 @@ static enum err_code put_detection(struct buf *out, const struct task_ocr_box *b
 enum err_code ocr_detect(struct job *j, struct predict_bundle *b, struct err *err)
 {
     const struct predict_entry *e = j->entry;
-    enum err_code rc = task_ocr_detect(
-        b->ocr_detector, j->image, e->max_resolution ? e->max_resolution : MAX_RESOLUTION,
-        e->min_score < 0 ? detect_score : e->min_score, &j->boxes, &j->n_boxes, err);
+    const struct task_ocr_search how = {
+        .max_side_px = isnan(e->max_resolution) ? max_resolution : e->max_resolution,
+        .min_score = isnan(e->min_score) ? detect_score : e->min_score,
+        .by_outline = e->slow_score,
+    };
+    enum err_code rc =
+        task_ocr_detect(b->ocr_detector, j->image, &how, &j->boxes, &j->n_boxes, err);
     return rc == ERR_NONE ? put_detection(&j->json, j->boxes, j->n_boxes, err) : rc;
 }
 
@@ -57,7 +61,7 @@ static enum err_code put_value(struct job *j, enum column c, const struct task_o
 static enum err_code put_column(struct job *j, const char *name, enum column c,
                                 const struct task_ocr_line *lines, struct err *err)
 {
-    const double least = j->entry->min_score < 0 ? read_score : j->entry->min_score;
+    const double least = isnan(j->entry->min_score) ? read_score : j->entry->min_score;
     const char *comma = "";
     enum err_code rc = buf_printf(&j->json, err, "%s\"%s\":[", c == BOX ? "{" : ",", name);
     for (size_t i = 0; i < j->first->n_boxes && rc == ERR_NONE; i++) {

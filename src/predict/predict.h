@@ -129,9 +129,10 @@ struct predict_entry {
     enum model_task task;
     enum model_type type;
     const char *model;
-    const char *language;    /* clip textual: as Immich calls it, "de", "pt-BR"; NULL: not given */
-    double min_score;        /* detection and recognition; negative: not given */
-    unsigned max_resolution; /* ocr detection; 0: not given */
+    const char *language;  /* clip textual: as Immich calls it, "de", "pt-BR"; NULL: not given */
+    double min_score;      /* detection and recognition; NaN: not given */
+    double max_resolution; /* ocr detection, of the shorter side; NaN: not given */
+    bool slow_score;       /* ocr detection: see task.h's by_outline */
 };
 struct predict_entries {
     struct json *json; /* what at[] points into */

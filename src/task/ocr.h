@@ -32,7 +32,7 @@ struct ocr_quad {
 };
 
 /* The size that a picture is seen at. */
-void task_ocr_seen_size(const struct image *im, unsigned max_resolution, uint32_t *width_px,
+void task_ocr_seen_size(const struct image *im, double max_side_px, uint32_t *width_px,
                         uint32_t *height_px);
 /* im scaled to [3, height_px, width_px] f32, blue first. ERR_LIMIT, ERR_NOMEM. */
 enum err_code task_ocr_feed(const struct image *im, uint32_t width_px, uint32_t height_px,
@@ -43,11 +43,10 @@ struct ocr_map {
     const float *p;
     uint32_t width, height;
 };
-/* Boxes of at least min_score in a picture of width_px x height_px, as task_ocr_detect() answers.
- * ERR_NOMEM. */
+/* Boxes in a picture of width_px x height_px, as task_ocr_detect() answers. ERR_NOMEM. */
 enum err_code task_ocr_boxes(const struct ocr_map *map, uint32_t width_px, uint32_t height_px,
-                             double min_score, struct task_ocr_box **boxes, size_t *n,
-                             struct err *err);
+                             const struct task_ocr_search *how, struct task_ocr_box **boxes,
+                             size_t *n, struct err *err);
 
 /* Outlines of what is text in a map, by following borders (Suzuki and Abe 1985): each connected
  * part's, and those of the holes in it. Of one only the outermost pixels of each row are kept,
@@ -57,10 +56,15 @@ struct ocr_outline {
     struct ocr_point start;
     bool hole;
     int32_t *left, *right; /* by row of the map */
+    uint8_t *marks; /* [height, width] of enum ocr_mark; NULL where they were not asked for */
+};
+enum ocr_mark {
+    OCR_ON = 1,      /* a pixel of the outline */
+    OCR_CROSSES = 2, /* it goes on to the row below, an odd number of times */
 };
 typedef void (*ocr_outline_fn)(const struct ocr_outline *o, void *ctx);
 /* fn is called for each in the order in which rows from the top meet them. ERR_NOMEM. */
-enum err_code task_ocr_outlines(const struct ocr_map *map, ocr_outline_fn fn, void *ctx,
+enum err_code task_ocr_outlines(const struct ocr_map *map, bool marks, ocr_outline_fn fn, void *ctx,
                                 struct err *err);
 
 /* sorted [n] by y, then x; n > 0 -> the corners of their hull, clockwise from the top left one,
@@ -74,6 +78,8 @@ float task_ocr_rect(const struct ocr_point *hull, size_t n, size_t first, struct
 size_t task_ocr_grow(const struct ocr_quad *q, struct ocr_point *out);
 /* The mean probability within a rectangle. rows: room for two numbers a row of the map. */
 double task_ocr_score(const struct ocr_map *map, const struct ocr_quad *q, int32_t *rows);
+/* The same on an outline that has marks and within it. */
+double task_ocr_outline_score(const struct ocr_map *map, const struct ocr_outline *o);
 
 float task_ocr_distance(const float a[2], const float b[2]); /* of two points, as numpy's norm() */
 

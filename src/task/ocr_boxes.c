@@ -8,13 +8,20 @@
  * pixels), and of the box in the picture's. */
 enum { SIDE_MIN = 3, GROWN_SIDE_MIN = 5, BOX_SIDE_MIN = 4 };
 
+/* What is around an outline. A score of NaN: it is too small. */
+struct found {
+    struct ocr_quad at;
+    double score;
+};
+
 /* All that one map needs. The reference takes the first TASK_OCR_BOXES_MAX outlines of OpenCV's
  * list, in which the one found last is first; so they are kept in a ring. */
 struct finder {
     const struct ocr_map *map;
+    const struct task_ocr_search *how;
     struct ocr_point *sorted, *hull; /* two a row, and some more */
     int32_t *rows;                   /* for a score */
-    struct ocr_quad *ring;           /* [TASK_OCR_BOXES_MAX] those large enough; else x[0] is NaN */
+    struct found *ring;              /* [TASK_OCR_BOXES_MAX] */
     size_t n;                        /* outlines so far */
 };
 
@@ -33,7 +40,7 @@ static size_t first_corner(const struct ocr_outline *o, const struct ocr_point *
 static void note(const struct ocr_outline *o, void *ctx)
 {
     struct finder *f = ctx;
-    struct ocr_quad *q = &f->ring[f->n++ % TASK_OCR_BOXES_MAX];
+    struct found *found = &f->ring[f->n++ % TASK_OCR_BOXES_MAX];
     size_t n = 0;
     for (int32_t y = o->top; y <= o->bottom; y++) {
         f->sorted[n++] = (struct ocr_point){ o->left[y], y };
@@ -41,8 +48,11 @@ static void note(const struct ocr_outline *o, void *ctx)
             f->sorted[n++] = (struct ocr_point){ o->right[y], y };
     }
     n = task_ocr_hull(f->sorted, n, f->hull);
-    if (n < 3 || task_ocr_rect(f->hull, n, first_corner(o, f->hull, n), q) < SIDE_MIN)
-        q->x[0] = NAN;
+    if (n < 3 || task_ocr_rect(f->hull, n, first_corner(o, f->hull, n), &found->at) < SIDE_MIN)
+        found->score = NAN;
+    else
+        found->score = o->marks ? task_ocr_outline_score(f->map, o)
+                                : task_ocr_score(f->map, &found->at, f->rows);
 }
 
 static int by_row(const void *a, const void *b)
@@ -117,18 +127,15 @@ static bool place(const struct ocr_map *map, const struct ocr_quad *q, uint32_t 
 }
 
 static size_t choose(const struct finder *f, uint32_t width_px, uint32_t height_px,
-                     double min_score, struct task_ocr_box *out)
+                     struct task_ocr_box *out)
 {
     const size_t n_kept = f->n < TASK_OCR_BOXES_MAX ? f->n : TASK_OCR_BOXES_MAX;
     size_t n = 0;
     for (size_t i = 0; i < n_kept; i++) {
-        const struct ocr_quad *q = &f->ring[(f->n - 1 - i) % TASK_OCR_BOXES_MAX];
+        const struct found *found = &f->ring[(f->n - 1 - i) % TASK_OCR_BOXES_MAX];
         struct ocr_quad grown;
-        if (isnan(q->x[0]))
-            continue;
-        const double score = task_ocr_score(f->map, q, f->rows);
-        out[n].score = (float)score;
-        if (score >= min_score && isfinite(out[n].score) && grow(q, &grown))
+        out[n].score = (float)found->score;
+        if (found->score >= f->how->min_score && isfinite(out[n].score) && grow(&found->at, &grown))
             n += place(f->map, &grown, width_px, height_px, &out[n]);
     }
     return n;
@@ -169,11 +176,11 @@ static void sort(struct task_ocr_box *boxes, size_t n, struct task_ocr_box *copy
 }
 
 enum err_code task_ocr_boxes(const struct ocr_map *map, uint32_t width_px, uint32_t height_px,
-                             double min_score, struct task_ocr_box **boxes, size_t *n,
-                             struct err *err)
+                             const struct task_ocr_search *how, struct task_ocr_box **boxes,
+                             size_t *n, struct err *err)
 {
     struct arena a = { 0 };
-    struct finder f = { .map = map };
+    struct finder f = { .map = map, .how = how };
     const size_t n_points = 2 * (size_t)map->height;
     enum err_code rc = ERR_NONE;
     *boxes = NULL;
@@ -189,9 +196,9 @@ enum err_code task_ocr_boxes(const struct ocr_map *map, uint32_t width_px, uint3
     if (!f.sorted || !f.hull || !f.rows || !f.ring || !copy || !ranks || !line || !found)
         rc = err_set(err, ERR_NOMEM, "lines of text on a map of %u x %u", map->width, map->height);
     if (rc == ERR_NONE)
-        rc = task_ocr_outlines(map, note, &f, err);
+        rc = task_ocr_outlines(map, how->by_outline, note, &f, err);
     if (rc == ERR_NONE) {
-        *n = choose(&f, width_px, height_px, min_score, found);
+        *n = choose(&f, width_px, height_px, found);
         sort(found, *n, copy, ranks, line);
     }
     arena_clear(&a);

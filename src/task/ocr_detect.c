@@ -76,8 +76,8 @@ static enum err_code look(const struct task_ocr_detector *d, const struct image 
 }
 
 enum err_code task_ocr_detect(const struct task_ocr_detector *d, const struct image *img,
-                              unsigned max_resolution, double min_score,
-                              struct task_ocr_box **boxes, size_t *n, struct err *err)
+                              const struct task_ocr_search *how, struct task_ocr_box **boxes,
+                              size_t *n, struct err *err)
 {
     struct infer_tensor t = { 0 };
     uint32_t width, height;
@@ -85,11 +85,11 @@ enum err_code task_ocr_detect(const struct task_ocr_detector *d, const struct im
     *n = 0;
     if (img->width_px < SIDE_MIN_PX || img->height_px < SIDE_MIN_PX)
         return ERR_NONE;
-    task_ocr_seen_size(img, max_resolution, &width, &height);
+    task_ocr_seen_size(img, how->max_side_px, &width, &height);
     enum err_code rc = look(d, img, width, height, &t, err);
     if (rc == ERR_NONE) {
         const struct ocr_map map = { t.data, width, height };
-        rc = task_ocr_boxes(&map, img->width_px, img->height_px, min_score, boxes, n, err);
+        rc = task_ocr_boxes(&map, img->width_px, img->height_px, how, boxes, n, err);
     }
     infer_tensor_clear(&t);
     return rc;

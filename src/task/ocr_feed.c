@@ -26,11 +26,11 @@ static void limit(uint32_t *width_px, uint32_t *height_px)
     *height_px = h < longest ? h : longest;
 }
 
-void task_ocr_seen_size(const struct image *im, unsigned max_resolution, uint32_t *width_px,
+void task_ocr_seen_size(const struct image *im, double max_side_px, uint32_t *width_px,
                         uint32_t *height_px)
 {
     const uint32_t shorter = im->width_px < im->height_px ? im->width_px : im->height_px;
-    const double ratio = max_resolution < shorter ? (double)max_resolution / shorter : 1;
+    const double ratio = max_side_px < shorter ? max_side_px / shorter : 1;
     *width_px = whole_cells((uint32_t)(im->width_px * ratio));
     *height_px = whole_cells((uint32_t)(im->height_px * ratio));
     limit(width_px, height_px);

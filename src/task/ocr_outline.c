@@ -1,4 +1,5 @@
 #include <stdlib.h>
+#include <string.h>
 
 #include "task/ocr.h"
 
@@ -53,6 +54,25 @@ static unsigned turn(const struct tracer *t, const int8_t *i, unsigned s)
     return s;
 }
 
+/* The outline goes from a to b, its neighbour. */
+static void mark_step(const struct tracer *t, struct ocr_point a, struct ocr_point b)
+{
+    if (!t->outline.marks)
+        return;
+    const struct ocr_point upper = a.y < b.y ? a : b;
+    t->outline.marks[a.y * (t->stride - 2) + a.x] |= OCR_ON;
+    if (a.y != b.y)
+        t->outline.marks[upper.y * (t->stride - 2) + upper.x] ^= OCR_CROSSES;
+}
+
+static void clear_marks(const struct tracer *t)
+{
+    const struct ocr_outline *o = &t->outline;
+    for (int32_t y = o->top; o->marks && y <= o->bottom; y++)
+        memset(o->marks + y * (t->stride - 2) + o->left[y], 0,
+               (size_t)(o->right[y] - o->left[y]) + 1);
+}
+
 /* From i0, at outline.start, all around and back. */
 static void follow(struct tracer *t, int8_t *i0)
 {
@@ -81,10 +101,11 @@ static void follow(struct tracer *t, int8_t *i0)
             *i = SEEN;
         add(o, p);
         int8_t *next = i + t->step[s];
+        const struct ocr_point to = { p.x + move[s].x, p.y + move[s].y };
+        mark_step(t, p, to);
         if (next == i0 && i == last)
             return;
-        p.x += move[s].x;
-        p.y += move[s].y;
+        p = to;
         i = next;
         s = (s + 4) & 7;
     }
@@ -102,27 +123,30 @@ static void scan(struct tracer *t, const struct ocr_map *map, ocr_outline_fn fn,
                 t->outline.start = (struct ocr_point){ hole ? x - 1 : x, (int32_t)y };
                 follow(t, &row[t->outline.start.x]);
                 fn(&t->outline, ctx);
+                clear_marks(t);
             }
             before = row[x];
         }
     }
 }
 
-enum err_code task_ocr_outlines(const struct ocr_map *map, ocr_outline_fn fn, void *ctx,
+enum err_code task_ocr_outlines(const struct ocr_map *map, bool marks, ocr_outline_fn fn, void *ctx,
                                 struct err *err)
 {
     const ptrdiff_t w = (ptrdiff_t)map->width + 2;
     struct tracer t = { .stride = w, .step = { 1, 1 - w, -w, -1 - w, -1, w - 1, w, w + 1 } };
     int32_t *rows = calloc(map->height, 2 * sizeof *rows);
     t.px = calloc((size_t)w, (size_t)map->height + 2);
-    if (t.px && rows) {
+    t.outline.marks = marks ? calloc(map->width, map->height) : NULL;
+    const bool ok = t.px && rows && (t.outline.marks || !marks);
+    if (ok) {
         t.outline.left = rows;
         t.outline.right = rows + map->height;
         mark(&t, map);
         scan(&t, map, fn, ctx);
     }
-    const bool done = t.px && rows;
     free(t.px);
     free(rows);
-    return done ? ERR_NONE : err_set(err, ERR_NOMEM, "a map of %u x %u", map->width, map->height);
+    free(t.outline.marks);
+    return ok ? ERR_NONE : err_set(err, ERR_NOMEM, "a map of %u x %u", map->width, map->height);
 }

@@ -87,3 +87,23 @@ double task_ocr_score(const struct ocr_map *map, const struct ocr_quad *q, int32
     }
     return n ? sum / (double)n : 0;
 }
+
+/* What lies within is what a line from the left has an odd number of crossings before. */
+double task_ocr_outline_score(const struct ocr_map *map, const struct ocr_outline *o)
+{
+    double sum = 0;
+    int64_t n = 0;
+    for (int32_t y = o->top; y <= o->bottom; y++) {
+        const size_t row = (size_t)y * map->width;
+        bool within = false;
+        for (int32_t x = o->left[y]; x <= o->right[y]; x++) {
+            const uint8_t mark = o->marks[row + (size_t)x];
+            if (within || mark & OCR_ON) {
+                sum += (double)map->p[row + (size_t)x];
+                n++;
+            }
+            within ^= (mark & OCR_CROSSES) != 0;
+        }
+    }
+    return n ? sum / (double)n : 0;
+}

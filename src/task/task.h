@@ -104,9 +104,10 @@ enum err_code task_face_embed(const struct task_face_recognizer *r, const struct
  *
  * Memory is bounded whatever the picture and whatever the networks find. The detector sees at most
  * 8 Mi pixels (a larger picture is scaled to that; 4K fits), which take 20 bytes each here and
- * about 130 in PP-OCRv5's network, its recogniser as much as lines of 4800 x 48 pixels in all,
- * about 200 MB; both give back what a large picture took. An ordinary one, 0.8 Mi pixels seen,
- * takes 16 MB here and 110 MB in the network. */
+ * about 125 in PP-OCRv5's network: 1.2 GB in all, where the reference takes 1.35 GB in the network
+ * alone. Its recogniser sees lines of 4800 x 48 pixels in all, which take about 200 MB. Both give
+ * back what a large picture took (infer/ort_heap.c). An ordinary one, 0.8 Mi pixels seen, takes
+ * 16 MB here and 100 MB in the network. */
 enum { TASK_OCR_BOXES_MAX = 1000 };
 
 /* A line of text: top left, top right, bottom right and bottom left, in whole pixels of the image.
@@ -121,14 +122,19 @@ struct task_ocr_box {
 enum err_code task_ocr_detector_open(struct task_ocr_detector **out, struct infer *in,
                                      const struct model_folder *f, struct err *err);
 void task_ocr_detector_close(struct task_ocr_detector *d);
+/* How a picture is searched. */
+struct task_ocr_search {
+    double max_side_px; /* more than 0: the shorter side is scaled to it, where it is longer */
+    double min_score;
+    bool by_outline; /* a line's score is the mean within its outline, else within a rectangle */
+};
 /* The lines of img (IMAGE_REFERENCE) of at least min_score, at most TASK_OCR_BOXES_MAX, in the
  * reference's order, which is from the bottom of most pages to the top: *boxes is the caller's to
- * free(), NULL where there are none. The network sees img with its shorter side scaled to
- * max_resolution pixels, unless that is shorter already; none are found where a side is less
- * than 32. ERR_CORRUPT (the network's output has another shape than it should), ERR_NOMEM. */
+ * free(), NULL where there are none, as in a picture with a side of less than 32 pixels.
+ * ERR_CORRUPT (the network's output has another shape than it should), ERR_NOMEM. */
 enum err_code task_ocr_detect(const struct task_ocr_detector *d, const struct image *img,
-                              unsigned max_resolution, double min_score,
-                              struct task_ocr_box **boxes, size_t *n, struct err *err);
+                              const struct task_ocr_search *how, struct task_ocr_box **boxes,
+                              size_t *n, struct err *err);
 
 /* What a box says, in UTF-8; score is the characters' mean probability, 0 where there are none. */
 struct task_ocr_line {

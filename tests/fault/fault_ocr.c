@@ -19,6 +19,8 @@ static void write_network(const char *type, const char *text)
     CHECK(file_replace(path, text, strlen(text), NULL) == ERR_NONE);
 }
 
+static const struct task_ocr_search how = { 736, 0.5, true };
+
 /* A map with something on it, which a toy's would not have. */
 static enum err_code choose(struct err *err)
 {
@@ -28,7 +30,7 @@ static enum err_code choose(struct err *err)
     size_t n;
     for (int i = 0; i < 8 * 20; i++)
         p[(8 + i / 20) * 32 + 5 + i % 20] = 1;
-    enum err_code rc = task_ocr_boxes(&map, 100, 100, 0.5, &boxes, &n, err);
+    enum err_code rc = task_ocr_boxes(&map, 100, 100, &how, &boxes, &n, err);
     CHECK(rc == ERR_NONE ? n == 1 : !n && !boxes);
     free(boxes);
     return rc;
@@ -53,7 +55,7 @@ static enum err_code use(struct err *err)
     if (rc == ERR_NONE)
         rc = task_ocr_recognizer_open(&r, engine, &folder, 2, err);
     if (rc == ERR_NONE)
-        rc = task_ocr_detect(d, &im, 736, 0.5, &boxes, &n, err);
+        rc = task_ocr_detect(d, &im, &how, &boxes, &n, err);
     if (rc == ERR_NONE)
         rc = choose(err);
     if (rc == ERR_NONE)

@@ -77,8 +77,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct ocr_map map = { p, 1 + data[0] % SIDE_MAX, 1 + data[1] % SIDE_MAX };
     const uint32_t w = 1 + (uint32_t)(data[2] | data[3] << 8),
                    h = 1 + (uint32_t)(data[4] | data[5] << 8);
+    const struct task_ocr_search how = { 736, data[6] / 255.0, data[6] & 1 };
     read_values(data + HEAD, size - HEAD, p, (size_t)map.width * map.height);
-    if (task_ocr_boxes(&map, w, h, data[6] / 255.0, &boxes, &n, NULL) == ERR_NONE)
+    if (task_ocr_boxes(&map, w, h, &how, &boxes, &n, NULL) == ERR_NONE)
         use(boxes, n, w, h);
     free(boxes);
     spell(p, (size_t)map.width * map.height / LETTERS);

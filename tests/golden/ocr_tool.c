@@ -2,7 +2,7 @@
  *
  *   ocr_tool read MODELS NAME HELPER MAX_RESOLUTION DETECT_SCORE READ_SCORE FILE...
  *                                             each file's size and lines, an object a line
- *   ocr_tool boxes WIDTH HEIGHT WIDTH_PX HEIGHT_PX MIN_SCORE
+ *   ocr_tool boxes WIDTH HEIGHT WIDTH_PX HEIGHT_PX MIN_SCORE fast|slow
  *                                             a map [HEIGHT, WIDTH] f32 on stdin -> boxes
  *   ocr_tool feed FILE MAX_RESOLUTION         what a detector sees, f32: height, width, tensor
  *   ocr_tool crop FILE X0 Y0 ... X3 Y3        what a recogniser sees of a box, f32: width, tensor
@@ -77,10 +77,10 @@ static void read_file(const struct models *m, struct image_decoder *d, char **ar
 {
     struct image im = read_image(d, path);
     struct arena arena = { 0 };
+    const struct task_ocr_search how = { strtod(args[0], NULL), strtod(args[1], NULL), false };
     struct task_ocr_box *boxes;
     size_t n;
-    need(task_ocr_detect(m->detector, &im, (unsigned)atoi(args[0]), strtod(args[1], NULL), &boxes,
-                         &n, &err) == ERR_NONE);
+    need(task_ocr_detect(m->detector, &im, &how, &boxes, &n, &err) == ERR_NONE);
     struct task_ocr_line *lines = calloc(n + 1, sizeof *lines);
     need(lines && task_ocr_read(m->recognizer, &im, boxes, n, lines, &arena, &err) == ERR_NONE);
     print_boxes(&im, boxes, n, lines, strtod(args[2], NULL));
@@ -95,14 +95,14 @@ static void find_boxes(char **args)
     const struct image im = { .width_px = (uint32_t)atoi(args[2]),
                               .height_px = (uint32_t)atoi(args[3]) };
     struct ocr_map map = { .width = (uint32_t)atoi(args[0]), .height = (uint32_t)atoi(args[1]) };
+    const struct task_ocr_search how = { 1, strtod(args[4], NULL), !strcmp(args[5], "slow") };
     const size_t len = (size_t)map.width * map.height;
     float *p = malloc(len * sizeof *p);
     struct task_ocr_box *boxes;
     size_t n;
     need(p && fread(p, sizeof *p, len, stdin) == len);
     map.p = p;
-    need(task_ocr_boxes(&map, im.width_px, im.height_px, strtod(args[4], NULL), &boxes, &n, &err) ==
-         ERR_NONE);
+    need(task_ocr_boxes(&map, im.width_px, im.height_px, &how, &boxes, &n, &err) == ERR_NONE);
     print_boxes(&im, boxes, n, NULL, 0);
     free(boxes);
     free(p);
@@ -112,7 +112,7 @@ static void feed(struct image_decoder *d, char **args)
 {
     struct image im = read_image(d, args[0]);
     uint32_t w, h;
-    task_ocr_seen_size(&im, (unsigned)atoi(args[1]), &w, &h);
+    task_ocr_seen_size(&im, strtod(args[1], NULL), &w, &h);
     float *tensor = malloc(sizeof *tensor * 3 * w * h);
     need(tensor && task_ocr_feed(&im, w, h, tensor, &err) == ERR_NONE);
     const float size[] = { (float)h, (float)w };
@@ -138,6 +138,8 @@ static void crop(struct image_decoder *d, char **args)
     image_clear(&im);
 }
 
+static const struct task_ocr_search usual = { 736, 0.5, false };
+
 static void time_it(const struct models *m, struct image_decoder *d, const char *path, int repeats)
 {
     struct image im = read_image(d, path);
@@ -148,7 +150,7 @@ static void time_it(const struct models *m, struct image_decoder *d, const char 
         struct arena arena = { 0 };
         free(boxes);
         int64_t t0 = clock_mono_ns();
-        need(task_ocr_detect(m->detector, &im, 736, 0.5, &boxes, &n, &err) == ERR_NONE);
+        need(task_ocr_detect(m->detector, &im, &usual, &boxes, &n, &err) == ERR_NONE);
         double ms = clock_ms_since(t0);
         best[0] = ms < best[0] ? ms : best[0];
         struct task_ocr_line *lines = calloc(n + 1, sizeof *lines);
@@ -194,7 +196,7 @@ static void soak(const struct models *m, struct image_decoder *d, long n, char *
         struct task_ocr_box *boxes;
         size_t n_boxes;
         forget_peak();
-        need(task_ocr_detect(m->detector, &im, 736, 0.5, &boxes, &n_boxes, &err) == ERR_NONE);
+        need(task_ocr_detect(m->detector, &im, &usual, &boxes, &n_boxes, &err) == ERR_NONE);
         struct task_ocr_line *lines = calloc(n_boxes + 1, sizeof *lines);
         need(task_ocr_read(m->recognizer, &im, boxes, n_boxes, lines, &arena, &err) == ERR_NONE);
         free(lines);
@@ -216,7 +218,7 @@ int main(int argc, char **argv)
         for (int i = 8; i < argc; i++)
             read_file(&m, d, argv + 5, argv[i]);
         close_models(&m);
-    } else if (!strcmp(op, "boxes") && argc == 7) {
+    } else if (!strcmp(op, "boxes") && argc == 8) {
         find_boxes(argv + 2);
     } else if (!strcmp(op, "feed") && argc == 4) {
         feed(d, argv + 2);

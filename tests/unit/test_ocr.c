@@ -25,14 +25,16 @@ static void paint(struct image *im, uint32_t x0, uint32_t y0, uint32_t x1, uint3
 static const uint8_t red[3] = { 255, 0, 0 }, green[3] = { 0, 255, 0 }, blue[3] = { 0, 0, 255 };
 static const uint8_t white[3] = { 255, 255, 255 };
 
-static void check_seen(uint32_t w, uint32_t h, unsigned max, uint32_t want_w, uint32_t want_h)
+static void check_seen(uint32_t w, uint32_t h, double max, uint32_t want_w, uint32_t want_h)
 {
     const struct image im = { .width_px = w, .height_px = h };
     uint32_t got_w, got_h;
     task_ocr_seen_size(&im, max, &got_w, &got_h);
     if (!CHECK(got_w == want_w && got_h == want_h))
-        printf("# %u x %u at %u: %u x %u\n", w, h, max, got_w, got_h);
+        printf("# %u x %u at %g: %u x %u\n", w, h, max, got_w, got_h);
 }
+
+static const struct task_ocr_search usual = { 736, 0.5, false };
 
 static void sizes_are_multiples_within_the_limit(void)
 {
@@ -117,7 +119,7 @@ static void outlines_are_followed(void)
         struct drawn d;
         char got[256] = "";
         draw(&d, maps[i].rows);
-        CHECK(task_ocr_outlines(&d.map, describe, got, NULL) == ERR_NONE);
+        CHECK(task_ocr_outlines(&d.map, false, describe, got, NULL) == ERR_NONE);
         CHECK_STR(got, maps[i].want);
     }
 }
@@ -205,7 +207,7 @@ static size_t find(const struct ocr_map *map, uint32_t w, uint32_t h, struct tas
     size_t n = 0;
     free(*boxes);
     *boxes = NULL;
-    CHECK(task_ocr_boxes(map, w, h, 0.5, boxes, &n, NULL) == ERR_NONE);
+    CHECK(task_ocr_boxes(map, w, h, &usual, boxes, &n, NULL) == ERR_NONE);
     CHECK(n <= TASK_OCR_BOXES_MAX && (n > 0) == (*boxes != NULL));
     for (size_t i = 0; i < n; i++) {
         CHECK((*boxes)[i].score >= 0.5f);
@@ -417,7 +419,7 @@ static void read_all(const struct reader *r, const struct image *im, char *out, 
     struct arena arena = { 0 };
     size_t n = 0;
     *out = 0;
-    CHECK(task_ocr_detect(r->d, im, 736, 0.5, &boxes, &n, NULL) == ERR_NONE);
+    CHECK(task_ocr_detect(r->d, im, &usual, &boxes, &n, NULL) == ERR_NONE);
     struct task_ocr_line *lines = calloc(n + 1, sizeof *lines);
     CHECK(task_ocr_read(r->r, im, boxes, n, lines, &arena, NULL) == ERR_NONE);
     for (size_t i = 0; i < n; i++)

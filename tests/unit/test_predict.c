@@ -184,9 +184,30 @@ static void entries_are_read(void)
                   &e, NULL) == ERR_NONE);
     CHECK(e.n == 2 && e.at[0].task == MODEL_OCR && e.at[0].type == MODEL_DETECTION);
     CHECK_NEAR(e.at[0].min_score, 0.5, 0);
-    CHECK(e.at[0].max_resolution == 736 && !e.at[0].language && e.at[1].min_score < 0);
+    CHECK(e.at[0].max_resolution == 736 && !e.at[0].language && isnan(e.at[1].min_score) &&
+          e.at[0].slow_score);
     CHECK_STR(e.at[0].model, "m");
     CHECK_STR(e.at[1].language, "de");
+    predict_entries_clear(&e);
+}
+
+/* Which numbers the reference takes, and what is not given as far as it is concerned. */
+static void odd_options_are_read(void)
+{
+    struct predict_entries e;
+    REQUIRE(parse("{\"ocr\":{\"detection\":{\"modelName\":\"m\",\"options\":{\"minScore\":null,"
+                  "\"maxResolution\":null,\"scoreMode\":null,\"other\":[]}},\"recognition\":"
+                  "{\"modelName\":\"m\",\"options\":{\"minScore\":-3e9}}}}",
+                  &e, NULL) == ERR_NONE);
+    CHECK(isnan(e.at[0].min_score) && isnan(e.at[0].max_resolution) && !e.at[0].slow_score);
+    CHECK_NEAR(e.at[1].min_score, -3e9, 0);
+    predict_entries_clear(&e);
+    REQUIRE(parse("{\"ocr\":{\"detection\":{\"modelName\":\"m\",\"options\":{\"minScore\":true,"
+                  "\"maxResolution\":1e9,\"scoreMode\":\"fast\"}}},\"facial-recognition\":"
+                  "{\"detection\":{\"modelName\":\"m\",\"options\":{\"minScore\":2}}}}",
+                  &e, NULL) == ERR_NONE);
+    CHECK(e.at[0].min_score == 1 && e.at[0].max_resolution == 1e9 && !e.at[0].slow_score);
+    CHECK(e.at[1].min_score == 2);
     predict_entries_clear(&e);
 }
 
@@ -206,9 +227,11 @@ static void entries_of_another_shape_are_refused(void)
         { "{\"clip\":{\"visual\":{\"modelName\":\"a\",\"options\":{\"language\":\"de\"}}}}",
           "clip visual has no option \"language\"" },
         { "{\"ocr\":{\"detection\":{\"modelName\":\"a\",\"options\":{\"maxResolution\":0}}}}",
-          "option \"maxResolution\" is not a whole number of pixels from 1 to 16384" },
-        { "{\"ocr\":{\"detection\":{\"modelName\":\"a\",\"options\":{\"minScore\":1.5}}}}",
-          "option \"minScore\" is not a number from 0 to 1" },
+          "option \"maxResolution\" is not a number of pixels, more than 0" },
+        { "{\"ocr\":{\"detection\":{\"modelName\":\"a\",\"options\":{\"minScore\":\"1\"}}}}",
+          "option \"minScore\" is not a number" },
+        { "{\"ocr\":{\"recognition\":{\"modelName\":\"a\",\"options\":{\"minScore\":null}}}}",
+          "option \"minScore\" is not a number" },
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct predict_entries e;
@@ -329,11 +352,17 @@ static void one_decodes_for_all(void)
 }
 
 static const struct tap_case cases[] = {
-    CASE(many_ask_one_loads),        CASE(a_failure_reaches_all_and_is_forgotten),
-    CASE(what_is_not_there_is_said), CASE(towers_are_apart_and_spaces_known),
-    CASE(what_is_idle_is_unloaded),  CASE(the_budget_is_for_the_latest),
-    CASE(entries_are_read),          CASE(entries_of_another_shape_are_refused),
-    CASE(a_request_is_answered),     CASE(a_repeated_text_is_remembered),
+    CASE(many_ask_one_loads),
+    CASE(a_failure_reaches_all_and_is_forgotten),
+    CASE(what_is_not_there_is_said),
+    CASE(towers_are_apart_and_spaces_known),
+    CASE(what_is_idle_is_unloaded),
+    CASE(the_budget_is_for_the_latest),
+    CASE(entries_are_read),
+    CASE(odd_options_are_read),
+    CASE(entries_of_another_shape_are_refused),
+    CASE(a_request_is_answered),
+    CASE(a_repeated_text_is_remembered),
     CASE(one_decodes_for_all),
 };
 

@@ -70,6 +70,17 @@ def test_no_text(server, photo):
         assert status == 200 and answer['ocr'] == NOTHING
 
 
+def test_odd_options(server, photo):
+    """As the reference: any score mode but "fast" takes the mean within the outline, which here is the line's."""
+    usual = server.predict(entries(), image=photo)[1]['ocr']
+    for same in (entries(scoreMode='fast'), entries(scoreMode=None, maxResolution=1e6), entries(least=None)):
+        assert server.predict(same, image=photo) == (200, {'ocr': usual, 'imageWidth': SIZE[0], 'imageHeight': SIZE[1]})
+    slow = server.predict(entries(scoreMode='slow'), image=photo)[1]['ocr']
+    assert slow['text'] == usual['text'] and slow['box'] == usual['box']
+    assert server.predict(entries(least=-1, surely=-1), image=photo)[0] == 200
+    assert server.predict(entries(least=2), image=photo)[1]['ocr'] == NOTHING
+
+
 def test_detection_alone(server, photo):
     """Points in pixels, as the reference answers when nothing follows."""
     whole = server.predict(entries(), image=photo)[1]['ocr']
