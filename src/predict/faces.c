@@ -57,7 +57,8 @@ enum err_code faces_embed(struct job *j, struct predict_bundle *b, struct err *e
     if (!v)
         return err_set(err, ERR_NOMEM, "embeddings of %zu faces", n);
     enum err_code rc =
-        n ? task_face_embed(b->face_recognizer, j->image, faces, n, v, err) : ERR_NONE;
+        n ? task_face_embed(b->face_recognizer, j->image, faces, n, v, j->in->cancel, err)
+          : ERR_NONE;
     if (rc == ERR_NONE)
         rc = buf_puts(&j->json, "[", err);
     for (size_t i = 0; i < n && rc == ERR_NONE; i++) {

@@ -82,7 +82,8 @@ enum err_code ocr_read(struct job *j, struct predict_bundle *b, struct err *err)
     struct task_ocr_line *lines = arena_alloc(&arena, n + 1, sizeof *lines, err);
     enum err_code rc = lines ? ERR_NONE : ERR_NOMEM;
     if (rc == ERR_NONE && n)
-        rc = task_ocr_read(b->ocr_recognizer, j->image, j->first->boxes, n, lines, &arena, err);
+        rc = task_ocr_read(b->ocr_recognizer, j->image, j->first->boxes, n, lines, &arena,
+                           j->in->cancel, err);
     if (rc == ERR_NONE)
         rc = put_column(j, "box", BOX, lines, err);
     if (rc == ERR_NONE)

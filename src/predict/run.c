@@ -30,13 +30,6 @@ struct turn {
     struct job *job;
 };
 
-static enum err_code check_cancel(const struct predict_input *in, struct err *err)
-{
-    return in->cancel && atomic_load(in->cancel)
-               ? err_set(err, ERR_CANCELLED, "the client has hung up")
-               : ERR_NONE;
-}
-
 /* What the answer to a text depends on: the model's files, the language and the words. False where
  * the files cannot be looked at; loading will say why. */
 static bool text_key(struct predict *p, const struct job *j, char identity[HASH_HEX],
@@ -67,7 +60,7 @@ static enum err_code compute(struct predict *p, struct job *j, char identity[HAS
     struct predict_bundle *b = NULL;
     enum err_code rc = predict_acquire(p, e->task, e->type, e->model, &b, err);
     if (rc == ERR_NONE)
-        rc = check_cancel(j->in, err);
+        rc = task_check_cancel(j->in->cancel, err);
     int64_t start = clock_mono_ns(), infer_start = infer_thread_ns();
     if (rc == ERR_NONE)
         rc = j->kind->run(j, b, err);
@@ -94,7 +87,7 @@ static void *carry_out(void *arg)
         count_add(known ? &t->p->stats.n_text_hits : &t->p->stats.n_text_misses, 1);
     if (known)
         return NULL;
-    j->code = check_cancel(j->in, &j->err);
+    j->code = task_check_cancel(j->in->cancel, &j->err);
     if (j->code == ERR_NONE)
         j->code = compute(t->p, j, used, &j->err);
     /* A model that is loaded may be older than the files. */
@@ -204,7 +197,7 @@ enum err_code predict_run(struct predict *p, const struct predict_entries *entri
     struct run run = { .p = p, .in = in };
     enum err_code rc = plan(&run, entries, err);
     if (rc == ERR_NONE)
-        rc = check_cancel(in, err);
+        rc = task_check_cancel(in->cancel, err);
     if (rc == ERR_NONE && in->image)
         rc = predict_decode(p, in->image, in->n_image, &run.picture, err);
     for (size_t i = 0; i < run.n && run.picture; i++)

@@ -69,7 +69,8 @@ size_t task_face_recognizer_dim(const struct task_face_recognizer *r)
 }
 
 enum err_code task_face_embed(const struct task_face_recognizer *r, const struct image *img,
-                              const struct task_face *faces, size_t n, float *out, struct err *err)
+                              const struct task_face *faces, size_t n, float *out,
+                              const atomic_bool *cancel, struct err *err)
 {
     const size_t batch = n < r->batch ? n : r->batch;
     enum err_code rc = ERR_NONE;
@@ -86,7 +87,9 @@ enum err_code task_face_embed(const struct task_face_recognizer *r, const struct
                                         .n_dims = 4,
                                         .dims = { (int64_t)now, 3, FACE_CROP_PX, FACE_CROP_PX },
                                         .data = crops };
-        rc = task_network_embed(r->session, &x, 1, now, r->dim, out + i * r->dim, err);
+        rc = task_check_cancel(cancel, err);
+        if (rc == ERR_NONE)
+            rc = task_network_embed(r->session, &x, 1, now, r->dim, out + i * r->dim, err);
     }
     free(crops);
     return rc;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "task/task.h"
+
 enum err_code task_network_open(struct infer_session **out, struct infer *in,
                                 const struct model_folder *f, enum model_type type, struct err *err)
 {
@@ -15,6 +17,13 @@ enum err_code task_network_open(struct infer_session **out, struct infer *in,
         rc = infer_session_open(out, in, path, n_bytes > INFER_KEEP_MAX_BYTES ? NULL : identity,
                                 err);
     return rc;
+}
+
+enum err_code task_check_cancel(const atomic_bool *cancel, struct err *err)
+{
+    return cancel && atomic_load(cancel)
+               ? err_set(err, ERR_CANCELLED, "nobody waits for the answer")
+               : ERR_NONE;
 }
 
 enum err_code task_network_embed(struct infer_session *s, const struct infer_tensor *in,

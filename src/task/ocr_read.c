@@ -98,6 +98,7 @@ struct reading {
     float *tensor; /* [OCR_LINE_MAX_PX * OCR_LINE_PX * 3] */
     struct task_ocr_line *out;
     struct arena *arena;
+    const atomic_bool *cancel;
 };
 
 static enum err_code spell(const struct reading *to, const struct infer_tensor *y,
@@ -127,7 +128,7 @@ static enum err_code read_some(const struct reading *to, const struct line *line
                                     .dims = { (int64_t)n, 3, OCR_LINE_PX, width_px },
                                     .data = to->tensor };
     struct infer_tensor y = { 0 };
-    enum err_code rc = ERR_NONE;
+    enum err_code rc = task_check_cancel(to->cancel, err);
     for (size_t i = 0; i < n && rc == ERR_NONE; i++)
         rc = task_ocr_crop_feed(to->img, &lines[i].crop, width_px, to->tensor + i * len, err);
     if (rc == ERR_NONE)
@@ -154,10 +155,10 @@ static enum err_code read_batch(const struct reading *to, const struct line *lin
 
 enum err_code task_ocr_read(const struct task_ocr_recognizer *r, const struct image *img,
                             const struct task_ocr_box *boxes, size_t n, struct task_ocr_line *lines,
-                            struct arena *arena, struct err *err)
+                            struct arena *arena, const atomic_bool *cancel, struct err *err)
 {
     struct line *sorted = malloc((n + 1) * sizeof *sorted);
-    struct reading to = { r, img, NULL, lines, arena };
+    struct reading to = { r, img, NULL, lines, arena, cancel };
     enum err_code rc = ERR_NONE;
     to.tensor = malloc(sizeof *to.tensor * 3 * OCR_LINE_PX * OCR_LINE_MAX_PX);
     if (!sorted || !to.tensor)

@@ -11,6 +11,7 @@
 #ifndef FOVEA_TASK_TASK_H
 #define FOVEA_TASK_TASK_H
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 #include "base/arena.h"
@@ -24,6 +25,10 @@ struct task_face_detector;
 struct task_face_recognizer;
 struct task_ocr_detector;
 struct task_ocr_recognizer;
+
+/* For work of several runs of a network: looked at between them. ERR_CANCELLED where *cancel is
+ * true; cancel NULL: never. */
+enum err_code task_check_cancel(const atomic_bool *cancel, struct err *err);
 
 enum err_code task_clip_visual_open(struct task_clip_visual **out, struct infer *in,
                                     const struct model_folder *f, struct err *err);
@@ -94,9 +99,10 @@ enum err_code task_face_recognizer_open(struct task_face_recognizer **out, struc
                                         struct err *err);
 void task_face_recognizer_close(struct task_face_recognizer *r);
 size_t task_face_recognizer_dim(const struct task_face_recognizer *r); /* floats a vector */
-/* faces [n] of img, by their points -> out [n, dim] f32. */
+/* faces [n] of img, by their points -> out [n, dim] f32. ERR_CANCELLED as task_check_cancel(). */
 enum err_code task_face_embed(const struct task_face_recognizer *r, const struct image *img,
-                              const struct task_face *faces, size_t n, float *out, struct err *err);
+                              const struct task_face *faces, size_t n, float *out,
+                              const atomic_bool *cancel, struct err *err);
 
 /* Text in pictures: networks of the PP-OCR family. The detector (DB, Liao et al. 2020) gives each
  * place's probability of lying on a line of text, from which come boxes; the recogniser (CTC)
@@ -148,10 +154,10 @@ enum err_code task_ocr_recognizer_open(struct task_ocr_recognizer **out, struct 
                                        const struct model_folder *f, size_t max_batch,
                                        struct err *err);
 void task_ocr_recognizer_close(struct task_ocr_recognizer *r);
-/* boxes [n] of img -> lines [n], in the same order; their texts live in arena. ERR_CORRUPT,
- * ERR_LIMIT (the arena's), ERR_NOMEM. */
+/* boxes [n] of img -> lines [n], in the same order; their texts live in arena. ERR_CANCELLED as
+ * task_check_cancel(), ERR_CORRUPT, ERR_LIMIT (the arena's), ERR_NOMEM. */
 enum err_code task_ocr_read(const struct task_ocr_recognizer *r, const struct image *img,
                             const struct task_ocr_box *boxes, size_t n, struct task_ocr_line *lines,
-                            struct arena *arena, struct err *err);
+                            struct arena *arena, const atomic_bool *cancel, struct err *err);
 
 #endif

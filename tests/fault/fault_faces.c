@@ -58,7 +58,7 @@ static enum err_code use(struct err *err)
     if (rc == ERR_NONE)
         rc = choose(err);
     if (rc == ERR_NONE)
-        rc = task_face_embed(r, &im, faces, 3, out, err);
+        rc = task_face_embed(r, &im, faces, 3, out, NULL, err);
     task_face_recognizer_close(r);
     task_face_detector_close(d);
     infer_destroy(engine);

@@ -59,7 +59,7 @@ static enum err_code use(struct err *err)
     if (rc == ERR_NONE)
         rc = choose(err);
     if (rc == ERR_NONE)
-        rc = task_ocr_read(r, &im, some, 3, lines, &arena, err);
+        rc = task_ocr_read(r, &im, some, 3, lines, &arena, NULL, err);
     arena_clear(&arena);
     free(boxes);
     task_ocr_recognizer_close(r);

@@ -75,7 +75,7 @@ static void find(const struct models *m, struct image_decoder *d, float min_scor
     size_t n;
     need(task_face_detect(m->detector, &im, min_score, &faces, &n, &err) == ERR_NONE);
     float *vectors = malloc((n * dim + 1) * sizeof *vectors);
-    need(vectors && task_face_embed(m->recognizer, &im, faces, n, vectors, &err) == ERR_NONE);
+    need(vectors && task_face_embed(m->recognizer, &im, faces, n, vectors, NULL, &err) == ERR_NONE);
     print_faces(&im, faces, n, vectors, dim);
     free(vectors);
     free(faces);
@@ -135,7 +135,7 @@ static void time_it(const struct models *m, struct image_decoder *d, const char 
         best[0] = ms < best[0] ? ms : best[0];
         vectors = realloc(vectors, n * 4096 * sizeof *vectors + 1);
         t0 = clock_mono_ns();
-        need(task_face_embed(m->recognizer, &im, faces, n, vectors, &err) == ERR_NONE);
+        need(task_face_embed(m->recognizer, &im, faces, n, vectors, NULL, &err) == ERR_NONE);
         ms = clock_ms_since(t0);
         best[1] = ms < best[1] ? ms : best[1];
     }

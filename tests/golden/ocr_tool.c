@@ -82,7 +82,8 @@ static void read_file(const struct models *m, struct image_decoder *d, char **ar
     size_t n;
     need(task_ocr_detect(m->detector, &im, &how, &boxes, &n, &err) == ERR_NONE);
     struct task_ocr_line *lines = calloc(n + 1, sizeof *lines);
-    need(lines && task_ocr_read(m->recognizer, &im, boxes, n, lines, &arena, &err) == ERR_NONE);
+    need(lines &&
+         task_ocr_read(m->recognizer, &im, boxes, n, lines, &arena, NULL, &err) == ERR_NONE);
     print_boxes(&im, boxes, n, lines, strtod(args[2], NULL));
     free(lines);
     free(boxes);
@@ -155,7 +156,7 @@ static void time_it(const struct models *m, struct image_decoder *d, const char 
         best[0] = ms < best[0] ? ms : best[0];
         struct task_ocr_line *lines = calloc(n + 1, sizeof *lines);
         t0 = clock_mono_ns();
-        need(task_ocr_read(m->recognizer, &im, boxes, n, lines, &arena, &err) == ERR_NONE);
+        need(task_ocr_read(m->recognizer, &im, boxes, n, lines, &arena, NULL, &err) == ERR_NONE);
         ms = clock_ms_since(t0);
         best[1] = ms < best[1] ? ms : best[1];
         free(lines);
@@ -198,7 +199,8 @@ static void soak(const struct models *m, struct image_decoder *d, long n, char *
         forget_peak();
         need(task_ocr_detect(m->detector, &im, &usual, &boxes, &n_boxes, &err) == ERR_NONE);
         struct task_ocr_line *lines = calloc(n_boxes + 1, sizeof *lines);
-        need(task_ocr_read(m->recognizer, &im, boxes, n_boxes, lines, &arena, &err) == ERR_NONE);
+        need(task_ocr_read(m->recognizer, &im, boxes, n_boxes, lines, &arena, NULL, &err) ==
+             ERR_NONE);
         free(lines);
         free(boxes);
         arena_clear(&arena);

@@ -348,6 +348,7 @@ static void faces_are_embedded_in_batches(void)
 {
     enum { N = 7, DIM = 8 };
     static float want[N * DIM], got[N * DIM];
+    const atomic_bool cancel = true;
     struct image im = grey(200, 160);
     struct task_face faces[N] = { 0 };
     for (int i = 0; i < 10 * N; i++)
@@ -360,12 +361,13 @@ static void faces_are_embedded_in_batches(void)
         struct model_folder f = network("batches", "recognition", text);
         REQUIRE(task_face_recognizer_open(&r, engine, &f, batch, NULL) == ERR_NONE);
         CHECK(task_face_recognizer_dim(r) == DIM);
-        CHECK(task_face_embed(r, &im, faces, N, got, NULL) == ERR_NONE);
+        CHECK(task_face_embed(r, &im, faces, N, got, NULL, NULL) == ERR_NONE);
         if (!batch)
             memcpy(want, got, sizeof want);
         CHECK(!memcmp(want, got, sizeof want));
         CHECK(memcmp(got, got + DIM, DIM * sizeof *got) != 0);
-        CHECK(task_face_embed(r, &im, faces, 0, NULL, NULL) == ERR_NONE);
+        CHECK(task_face_embed(r, &im, faces, 0, NULL, NULL, NULL) == ERR_NONE);
+        CHECK(task_face_embed(r, &im, faces, N, got, &cancel, NULL) == ERR_CANCELLED);
         task_face_recognizer_close(r);
     }
     image_clear(&im);

@@ -421,7 +421,10 @@ static void read_all(const struct reader *r, const struct image *im, char *out, 
     *out = 0;
     CHECK(task_ocr_detect(r->d, im, &usual, &boxes, &n, NULL) == ERR_NONE);
     struct task_ocr_line *lines = calloc(n + 1, sizeof *lines);
-    CHECK(task_ocr_read(r->r, im, boxes, n, lines, &arena, NULL) == ERR_NONE);
+    CHECK(task_ocr_read(r->r, im, boxes, n, lines, &arena, NULL, NULL) == ERR_NONE);
+    const atomic_bool cancel = true;
+    struct task_ocr_line none[1];
+    CHECK(!n || task_ocr_read(r->r, im, boxes, 1, none, &arena, &cancel, NULL) == ERR_CANCELLED);
     for (size_t i = 0; i < n; i++)
         snprintf(out + strlen(out), n_out - strlen(out), "%s,", lines[i].text);
     free(lines);
