@@ -144,12 +144,12 @@ static void predict(const struct http_request *r, struct http_response *out, voi
 }
 
 const struct http_route api_routes[] = {
-    { "GET", "/", root, false },
-    { "GET", "/ping", ping, false },
-    { "GET", "/healthz", api_healthz, false },
-    { "GET", "/readyz", api_readyz, false },
-    { "GET", "/metrics", api_metrics, false },
-    { "POST", "/predict", predict, true },
+    { "GET", "/", root, .is_open = true },
+    { "GET", "/ping", ping, .is_open = true },
+    { "GET", "/healthz", api_healthz, .is_open = true },
+    { "GET", "/readyz", api_readyz, .is_open = true },
+    { "GET", "/metrics", api_metrics, .is_open = false },
+    { "POST", "/predict", predict, .is_work = true },
 };
 const size_t api_n_routes = sizeof api_routes / sizeof *api_routes;
 _Static_assert(sizeof api_routes / sizeof *api_routes <= HTTP_ROUTES_MAX,

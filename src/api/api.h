@@ -8,6 +8,9 @@
  *   GET /readyz    503 while models are loaded at the start, and while it stops; else 200
  *   GET /metrics   counts and times for Prometheus
  *
+ * Where a token is asked for, /predict and /metrics need it. The others say no more than that
+ * something runs here, and what looks after it (Immich, a container, a balancer) brings none.
+ *
  * Statuses and bodies are the reference's wherever it answers 2xx or 4xx; where it answers 500 to
  * what is wrong with the request, ours is a 4xx whose {"detail": "..."} names it. Any thread. */
 #ifndef FOVEA_API_API_H

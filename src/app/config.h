@@ -51,6 +51,8 @@ struct config {
     char *model; /* FOVEA_MODEL */
     /* of the service */
     char *host;
+    char *token, *token_file;              /* at most one of them; token_load() */
+    char *tls_cert, *tls_key;              /* both or neither */
     int port, log_level;                   /* log_level: of enum log_level, by config_log_level() */
     int log_format;                        /* 1: JSON */
     int request_threads, intra_op_threads; /* 0: one a core */

@@ -3,12 +3,14 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "api/api.h"
 #include "app/engine.h"
 #include "app/logging.h"
+#include "app/token.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "http/http.h"
@@ -65,20 +67,11 @@ static void *run_preload(void *arg)
     return NULL;
 }
 
-static enum err_code listen_and_serve(const struct config *c, struct engine *e, const char *host,
-                                      unsigned port, const char *socket, const sigset_t *signals,
-                                      struct err *err)
+static struct http_options options_of(const struct config *c)
 {
-    struct api api = { .predict = e->predict,
-                       .max_entries_bytes = (size_t)c->max_entries_kib << 10,
-                       .start_wall_ns = clock_wall_ns() };
-    const struct http_options o = {
+    return (struct http_options){
         .routes = api_routes,
         .n_routes = api_n_routes,
-        .ctx = &api,
-        .host = host,
-        .port = port,
-        .unix_path = socket,
         .n_threads = c->request_threads ? (unsigned)c->request_threads : cpu_count(),
         .queue_max = (size_t)c->queue_max,
         .max_body_bytes = (uint64_t)c->max_body_mib << 20,
@@ -87,33 +80,73 @@ static enum err_code listen_and_serve(const struct config *c, struct engine *e, 
         .max_text_bytes = (size_t)1 << 20, /* as the reference */
         .keepalive_s = (unsigned)c->keepalive_s,
         .timeout_s = (unsigned)c->timeout_s,
+        .tls_cert = c->tls_cert,
+        .tls_key = c->tls_key,
     };
-    struct http_server *s;
-    enum err_code rc = http_server_open(&s, &o, err);
-    if (rc != ERR_NONE)
-        return rc;
-    if (socket)
-        log_write(LOG_INFO, "listening on %s", socket);
-    else
-        log_write(LOG_INFO, "listening on %s port %u", host, http_server_port(s));
-    struct preloading l = { e, c, &api, 0 };
+}
+
+/* Until a signal to end. */
+static void wait_for_signal(struct http_server *s, const struct config *c, const sigset_t *signals)
+{
+    int signal;
+    while (!sigwait(signals, &signal) && signal == SIGHUP) {
+        struct err why = { 0 };
+        if (http_server_reload(s, &why) == ERR_NONE)
+            log_write(LOG_INFO, "SIGHUP: %s",
+                      c->tls_cert ? "the certificate was read again" : "nothing to read again");
+        else
+            log_write(LOG_ERROR, "SIGHUP: %s; the old one stays", why.msg);
+    }
+}
+
+/* False where a request did not end in time: its thread cannot be stopped, and holds what would be
+ * freed. */
+static bool serve_until_told(struct http_server *s, const struct config *c, struct engine *e,
+                             struct api *api, const sigset_t *signals)
+{
+    struct preloading l = { e, c, api, 0 };
     bool aside = !pthread_create(&l.thread, NULL, run_preload, &l);
     if (!aside)
         run_preload(&l);
-    int signal;
-    sigwait(signals, &signal);
-    atomic_store(&api.phase, API_STOPPING);
+    wait_for_signal(s, c, signals);
+    atomic_store(&api->phase, API_STOPPING);
     atomic_store(&e->stop, true);
     log_write(LOG_INFO, "stopping");
-    bool idle = http_server_stop(s, STOP_MS);
-    if (socket)
-        unlink(socket);
-    if (!idle) {
+    if (!http_server_stop(s, STOP_MS)) {
         log_write(LOG_WARN, "a request did not end within %d s", STOP_MS / 1000);
-        _exit(0); /* its thread cannot be stopped, and holds what would be freed */
+        return false;
     }
     if (aside)
         pthread_join(l.thread, NULL);
+    return true;
+}
+
+static enum err_code listen_and_serve(const struct config *c, struct engine *e,
+                                      struct http_options *o, const sigset_t *signals,
+                                      struct err *err)
+{
+    struct api api = { .predict = e->predict,
+                       .max_entries_bytes = (size_t)c->max_entries_kib << 10,
+                       .start_wall_ns = clock_wall_ns() };
+    struct http_server *s;
+    char *token;
+    enum err_code rc = token_load(c, &token, err);
+    o->ctx = &api;
+    o->token = token;
+    if (rc == ERR_NONE)
+        rc = http_server_open(&s, o, err);
+    free(token);
+    if (rc != ERR_NONE)
+        return rc;
+    if (o->unix_path)
+        log_write(LOG_INFO, "listening on %s", o->unix_path);
+    else
+        log_write(LOG_INFO, "listening on %s port %u", o->host, http_server_port(s));
+    bool ended = serve_until_told(s, c, e, &api, signals);
+    if (o->unix_path)
+        unlink(o->unix_path);
+    if (!ended)
+        _exit(0);
     http_server_close(s);
     return ERR_NONE;
 }
@@ -123,18 +156,25 @@ enum err_code serve_run(const struct config *c, const char *host, unsigned port,
 {
     struct engine e;
     sigset_t signals;
+    struct http_options o = options_of(c);
+    o.host = host;
+    o.port = port;
+    o.unix_path = socket;
+    if (!c->tls_cert != !c->tls_key)
+        return err_set(err, ERR_INVALID, "FOVEA_TLS_CERT and FOVEA_TLS_KEY need each other");
     memory_one_heap();
     signal(SIGPIPE, SIG_IGN); /* nobody reads the log any more: no reason to end */
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before there are threads: they inherit it */
     logging_for_service((enum log_level)config_log_level(c), c->log_format);
     config_log_unused();
     enum err_code rc = engine_init(&e, c, (unsigned)c->intra_op_threads, ENGINE_SERVICE, err);
     if (rc != ERR_NONE)
         return rc;
-    rc = listen_and_serve(c, &e, host, port, socket, &signals, err);
+    rc = listen_and_serve(c, &e, &o, &signals, err);
     engine_clear(&e);
     return rc;
 }

@@ -62,6 +62,7 @@ struct http_route {
     const char *method, *path;
     http_handler_fn fn;
     bool is_work; /* run by the pool: for whatever takes longer than writing a page */
+    bool is_open; /* answered without the token */
 };
 
 /* What there was to do since the start. */
@@ -92,13 +93,21 @@ struct http_options {
     size_t max_text_bytes; /* of a field that is no file */
     unsigned keepalive_s;  /* how long a connection without a request stays */
     unsigned timeout_s;    /* how long a client may send or read nothing */
+    const char *token;     /* what "Authorization: Bearer" must bring, else the answer is 401 on any
+                              path but open ones; NULL: nothing */
+    const char *tls_cert, *tls_key; /* PEM files, both or neither: HTTPS (TLS 1.2, 1.3) instead */
 };
 
-/* Listens and serves until it is stopped. ERR_IO (the address), ERR_INVALID (a host that is no
- * name), ERR_LIMIT (a path too long for a socket), ERR_NOMEM. */
+/* Listens and serves until it is stopped; strings are copied. ERR_IO (the address), ERR_INVALID (a
+ * host that is no name, files that are no certificate and its key), ERR_LIMIT (a path too long for
+ * a socket), ERR_NOMEM. */
 enum err_code http_server_open(struct http_server **out, const struct http_options *o,
                                struct err *err);
 unsigned http_server_port(const struct http_server *s); /* 0 for a Unix socket */
+
+/* Read the certificate anew, for connections that begin from now on; the old one stays where that
+ * fails. Not from two threads at once. */
+enum err_code http_server_reload(struct http_server *s, struct err *err);
 
 /* Accepts no more, lets what is under way finish for at most timeout_ms, drops the rest. False
  * where a handler still runs after that: the server cannot be closed then, only the process end. */

@@ -64,6 +64,11 @@ void request_take_id(struct http_request *r, const char *given)
         memcpy(r->id, given, n + 1);
 }
 
+static double ms_of(int64_t ns)
+{
+    return (double)(ns / 1000) / 1000; /* not to more digits than it is known */
+}
+
 void request_log(const struct http_request *r, bool was_read)
 {
     char message[64];
@@ -75,11 +80,10 @@ void request_log(const struct http_request *r, bool was_read)
     };
     size_t n = 3;
     if (r->whole_ns)
-        fields[n++] = (struct log_field){ "ms", NULL, clock_ms_since(r->whole_ns) };
+        fields[n++] = (struct log_field){ "ms", NULL, ms_of(clock_mono_ns() - r->whole_ns) };
     /* What was not answered may still be worked on: the rest is that thread's. */
     if (r->status && r->taken_ns)
-        fields[n++] =
-            (struct log_field){ "queue_ms", NULL, (double)(r->taken_ns - r->whole_ns) / 1e6 };
+        fields[n++] = (struct log_field){ "queue_ms", NULL, ms_of(r->taken_ns - r->whole_ns) };
     if (r->status && r->response.why[0])
         fields[n++] = (struct log_field){ "why", r->response.why, 0 };
     log_fields(r->status >= 500                ? LOG_ERROR

@@ -23,6 +23,7 @@
 #include "http/form.h"
 
 struct MHD_Connection;
+struct tls;
 
 struct http_request {
     struct http_server *server;
@@ -49,11 +50,12 @@ void request_take_id(struct http_request *r, const char *given);
 /* Its line of the log. was_read: the answer went out whole. */
 void request_log(const struct http_request *r, bool was_read);
 
-/* A connection. The peers' lock is over all but connection, fd and id. */
+/* A connection. The peers' lock is over all but connection, fd, id and tls. */
 struct peer {
     struct MHD_Connection *connection;
     int fd;
     uint64_t id;
+    struct tls *tls;              /* what certificate it is shown; NULL: none */
     bool gone;                    /* the client has hung up, or is to be taken for gone */
     int64_t idle_ns;              /* since when there is no request of it; 0: there is one */
     struct http_request *waiting; /* the one for which it is suspended; NULL: it is not */

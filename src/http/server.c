@@ -1,4 +1,5 @@
 /* server.c - libmicrohttpd's callbacks: what becomes of a request, and when. */
+#include <gnutls/abstract.h>
 #include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 #include "base/log.h"
 #include "http/listen.h"
 #include "http/request.h"
+#include "http/tls.h"
+#include "http/token.h"
 #include "sys/clock.h"
 #include "sys/pool.h"
 
@@ -23,13 +26,15 @@ enum {
 };
 
 struct http_server {
-    struct http_options o; /* host and unix_path are not kept */
+    struct http_options o; /* of its strings none is kept */
     struct MHD_Daemon *daemon;
     struct pool *pool;
     struct peers peers;
     struct form_budget budget;
     unsigned port;
     struct http_stats stats;
+    struct token token;
+    struct tls *tls;            /* NULL: plain HTTP */
     uint32_t id_start, last_id; /* the loop's; start differs from one server to the next */
     atomic_uint n_requests;     /* of connections */
     atomic_bool stopping;
@@ -79,6 +84,14 @@ static bool is_work(const struct http_request *r)
     return r->path && r->path->is_work;
 }
 
+/* Of a path that is none no more is told than of one that is. */
+static void check_token(struct http_request *r, struct MHD_Connection *c)
+{
+    const char *v = MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Authorization");
+    if (!(r->path && r->path->is_open) && !token_fits(&r->server->token, v))
+        request_refuse(r, MHD_HTTP_UNAUTHORIZED, "Not authenticated");
+}
+
 static void set_id(struct http_request *r, struct MHD_Connection *c)
 {
     struct http_server *s = r->server;
@@ -100,6 +113,7 @@ static struct http_request *open_request(struct http_server *s, struct MHD_Conne
     peers_set_busy(&s->peers, peer_of(c), true);
     MHD_set_connection_option(c, MHD_CONNECTION_OPTION_TIMEOUT, s->o.timeout_s);
     find_route(r, method, path);
+    check_token(r, c);
     set_id(r, c);
     const struct form_limits limits = { .max_file_bytes = s->o.max_body_bytes,
                                         .max_text_bytes = s->o.max_text_bytes,
@@ -140,6 +154,8 @@ static enum MHD_Result send_response(struct http_request *r, struct MHD_Connecti
         return MHD_NO;
     }
     MHD_add_response_header(m, "Content-Type", o->type ? o->type : "application/json");
+    if (o->status == MHD_HTTP_UNAUTHORIZED)
+        MHD_add_response_header(m, "WWW-Authenticate", "Bearer");
     if (o->status == MHD_HTTP_METHOD_NOT_ALLOWED)
         MHD_add_response_header(m, "Allow", r->path->method);
     if (o->status == MHD_HTTP_SERVICE_UNAVAILABLE)
@@ -315,7 +331,10 @@ static void on_connection(void *ctx, struct MHD_Connection *c, void **state,
 {
     struct http_server *s = ctx;
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        *state = peers_add(&s->peers, c);
+        struct peer *p = peers_add(&s->peers, c);
+        if (p)
+            p->tls = s->tls;
+        *state = p;
         return;
     }
     peers_remove(&s->peers, *state);
@@ -327,18 +346,41 @@ static void on_log(void *ctx, const char *fmt, va_list ap)
     (void)ctx;
     char line[256];
     vsnprintf(line, sizeof line, fmt, ap);
-    log_write(LOG_DEBUG, "http: %s", line);
+    log_write(LOG_DEBUG, "http: %.*s", (int)strcspn(line, "\n"), line);
+}
+
+/* GnuTLS's callback for a handshake. libmicrohttpd leaves the connection with the session. */
+static int on_handshake(gnutls_session_t session, const gnutls_datum_t *issuers, int n_issuers,
+                        const gnutls_pk_algorithm_t *algorithms, int n_algorithms,
+                        gnutls_pcert_st **certs, unsigned *n_certs, gnutls_privkey_t *key)
+{
+    (void)issuers, (void)n_issuers, (void)algorithms, (void)n_algorithms;
+    const struct peer *p =
+        MHD_get_connection_info(gnutls_session_get_ptr(session), MHD_CONNECTION_INFO_SOCKET_CONTEXT)
+            ->socket_context;
+    if (!p)
+        return -1; /* out of memory when it began */
+    tls_pick(p->tls, certs, n_certs, key);
+    return 0;
 }
 
 static enum err_code start_daemon(struct http_server *s, int fd, struct err *err)
 {
-    s->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, NULL, NULL,
-        on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
-        MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_TIMEOUT,
-        s->o.timeout_s, MHD_OPTION_END);
+    static char versions[] = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2";
+    struct MHD_OptionItem tls[] = {
+        { MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(intptr_t)on_handshake },
+        { MHD_OPTION_HTTPS_PRIORITIES, 0, versions },
+        { MHD_OPTION_END, 0, NULL },
+    };
+    s->daemon = MHD_start_daemon(MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME |
+                                     MHD_USE_ERROR_LOG | (s->tls ? MHD_USE_TLS : 0),
+                                 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log,
+                                 NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED,
+                                 on_completed, s, MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
+                                 MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
+                                 MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
+                                 MHD_OPTION_CONNECTION_TIMEOUT, s->o.timeout_s, MHD_OPTION_ARRAY,
+                                 s->tls ? tls : &tls[2], MHD_OPTION_END);
     return s->daemon ? ERR_NONE : err_set(err, ERR_IO, "the HTTP server did not start");
 }
 
@@ -352,12 +394,15 @@ enum err_code http_server_open(struct http_server **out, const struct http_optio
     if (!s)
         return err_set(err, ERR_NOMEM, "HTTP server");
     s->o = *o;
-    s->o.host = s->o.unix_path = NULL;
+    s->o.host = s->o.unix_path = s->o.token = s->o.tls_cert = s->o.tls_key = NULL;
+    token_init(&s->token, o->token);
     s->budget.max = o->max_bodies_bytes;
     if (getentropy(&s->id_start, sizeof s->id_start))
         s->id_start = (uint32_t)clock_wall_ns();
-    enum err_code rc =
-        o->unix_path ? listen_unix(&fd, o->unix_path, err) : listen_tcp(&fd, o->host, o->port, err);
+    enum err_code rc = o->tls_cert ? tls_create(&s->tls, o->tls_cert, o->tls_key, err) : ERR_NONE;
+    if (rc == ERR_NONE)
+        rc = o->unix_path ? listen_unix(&fd, o->unix_path, err)
+                          : listen_tcp(&fd, o->host, o->port, err);
     if (rc == ERR_NONE) {
         s->port = listen_port(fd);
         rc = pool_create(&s->pool, o->n_threads, o->queue_max, err);
@@ -375,10 +420,16 @@ enum err_code http_server_open(struct http_server **out, const struct http_optio
     if (watching)
         peers_clear(&s->peers);
     pool_destroy(s->pool);
+    tls_destroy(s->tls);
     if (fd >= 0)
         close(fd);
     free(s);
     return rc;
+}
+
+enum err_code http_server_reload(struct http_server *s, struct err *err)
+{
+    return s->tls ? tls_reload(s->tls, err) : ERR_NONE;
 }
 
 /* Wait until *n is 0, at most until the deadline. */
@@ -411,5 +462,6 @@ void http_server_close(struct http_server *s)
         return;
     pool_destroy(s->pool);
     peers_clear(&s->peers);
+    tls_destroy(s->tls);
     free(s);
 }
