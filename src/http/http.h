@@ -13,8 +13,8 @@
  * What the server refuses by itself (no such route, a limit, a malformed form) is answered
  * {"detail": "..."}; what is no HTTP by libmicrohttpd's pages, or not at all.
  *
- * Each request for work is one line of the log, at debug when all was well, with id, status and
- * times and without any of the content. */
+ * Each request for work is one line of the log, at debug when all was well or the client left, with
+ * id, status and times and without any of the content. */
 #ifndef FOVEA_HTTP_HTTP_H
 #define FOVEA_HTTP_HTTP_H
 

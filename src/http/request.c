@@ -86,8 +86,8 @@ void request_log(const struct http_request *r, bool was_read)
         fields[n++] = (struct log_field){ "queue_ms", NULL, ms_of(r->taken_ns - r->whole_ns) };
     if (r->status && r->response.why[0])
         fields[n++] = (struct log_field){ "why", r->response.why, 0 };
-    log_fields(r->status >= 500                ? LOG_ERROR
-               : r->status >= 400 || !was_read ? LOG_INFO
-                                               : LOG_DEBUG,
+    log_fields(r->status >= 500   ? LOG_ERROR
+               : r->status >= 400 ? LOG_INFO
+                                  : LOG_DEBUG,
                message, fields, n);
 }
