@@ -18,16 +18,18 @@ static char *own_url(const struct config *c)
     const char *host = c->host;
     bool all = !strcmp(host, "[::]") || !strcmp(host, "::") || !strcmp(host, "0.0.0.0");
     bool bare = strchr(host, ':') && host[0] != '[';
-    return str_format("http://%s%s%s:%d", bare && !all ? "[" : "", all ? "localhost" : host,
-                      bare && !all ? "]" : "", c->port);
+    return str_format("%s://%s%s%s:%d", c->tls_cert ? "https" : "http", bare && !all ? "[" : "",
+                      all ? "localhost" : host, bare && !all ? "]" : "", c->port);
 }
 
-static enum err_code ping(const char *base, const char *ca_file, struct err *err)
+static enum err_code ping(const char *base, bool is_own, const char *ca_file, struct err *err)
 {
     struct net *net = NULL;
     struct net_response answer = { .body.limit = 256 };
     char *url = str_format("%s/ping", base);
-    struct net_request r = { .url = url, .connect_ms = TIMEOUT_MS, .timeout_ms = TIMEOUT_MS };
+    struct net_request r = {
+        .url = url, .any_certificate = is_own, .connect_ms = TIMEOUT_MS, .timeout_ms = TIMEOUT_MS
+    };
     enum err_code rc = url ? net_create(&net, ca_file, err) : err_set(err, ERR_NOMEM, "URL");
     if (rc == ERR_NONE)
         rc = net_send(net, &r, &answer, err);
@@ -48,8 +50,8 @@ static int run(const struct cli_call *call)
     struct err err = { 0 };
     char *own = call->n_args ? NULL : own_url(call->config);
     const char *base = call->n_args ? call->args[0] : own;
-    enum err_code rc =
-        base ? ping(base, call->config->ca_file, &err) : err_set(&err, ERR_NOMEM, "URL");
+    enum err_code rc = base ? ping(base, own != NULL, call->config->ca_file, &err)
+                            : err_set(&err, ERR_NOMEM, "URL");
     free(own);
     if (rc != ERR_NONE)
         return cli_fail(&err);

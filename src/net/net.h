@@ -10,8 +10,9 @@
  * connections for the next request. A response of any status is a success: it is the caller who
  * knows what 404 means. An error says that there was no whole response, and names URL and reason.
  *
- * http and https only, certificates are checked, nothing is decompressed. Proxies are as curl reads
- * them from the environment (http_proxy, https_proxy, all_proxy, no_proxy; in lower case). */
+ * http and https only, certificates are checked unless a request says otherwise, nothing is
+ * decompressed. Proxies are as curl reads them from the environment (http_proxy, https_proxy,
+ * all_proxy, no_proxy; in lower case). */
 #ifndef FOVEA_NET_NET_H
 #define FOVEA_NET_NET_H
 
@@ -57,6 +58,7 @@ struct net_request {
                           scheme, host and port are the URL's */
     const void *body;  /* n_body bytes */
     size_t n_body;
+    bool any_certificate; /* unchecked: for a service on this machine, whose own names another */
     unsigned n_redirects_max; /* followed, from https to https only; 0: a 3xx is the response */
     unsigned connect_ms;      /* 0: NET_CONNECT_MS */
     unsigned timeout_ms;      /* of the whole; 0: no bound */

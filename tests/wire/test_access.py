@@ -168,10 +168,13 @@ def certificate_name(server, folder, *names):
     return [n for n in names if ssl.PEM_cert_to_DER_cert((folder / f'{n}.pem').read_text()) == shown]
 
 
-def wait_for_log(server, word):
-    line = server.process.stderr.readline()
-    server.log.append(line)
-    assert word in line, line
+def hang_up(server, word, n=1):
+    """SIGHUP; word is in n lines of the log after it."""
+    server.process.send_signal(signal.SIGHUP)
+    deadline = time.monotonic() + 10
+    while sum(word in line for line in server.log) < n and time.monotonic() < deadline:
+        time.sleep(.02)
+    assert sum(word in line for line in server.log) == n, server.log
 
 
 def test_a_renewed_certificate_is_shown_after_sighup(start, folder):
@@ -183,21 +186,28 @@ def test_a_renewed_certificate_is_shown_after_sighup(start, folder):
     kept = server.connect()
     assert server.ask('GET', '/ping', connection=kept)[0] == 200
     cert.write_bytes(new[0].read_bytes())  # the key not yet
-    server.process.send_signal(signal.SIGHUP)
-    wait_for_log(server, 'the old one stays')
+    hang_up(server, 'the old one stays')
     assert certificate_name(server, folder, 'old', 'new') == ['old']
     key.write_bytes(new[1].read_bytes())
-    for _ in range(2):
-        server.process.send_signal(signal.SIGHUP)
-        wait_for_log(server, 'the certificate was read again')
+    for n in (1, 2):
+        hang_up(server, 'the certificate was read again', n)
     assert certificate_name(server, folder, 'old', 'new') == ['new']
     assert server.ask('GET', '/ping', connection=kept)[0] == 200
 
 
 def test_sighup_without_a_certificate(server):
-    server.process.send_signal(signal.SIGHUP)
-    wait_for_log(server, 'nothing to read again')
+    hang_up(server, 'nothing to read again')
     assert server.ask('GET', '/ping')[0] == 200
+
+
+def test_ping_over_https(start, folder, library):
+    """Its own service by the settings alone, whatever names the certificate has; another's only by a name that fits."""
+    cert, key = make_certificate(folder, 'a')
+    server = start_tls(start, cert, key)
+    own = library('ping', IMMICH_HOST='localhost', IMMICH_PORT=str(server.port), FOVEA_TLS_CERT=str(cert))
+    assert (own.status, own.out) == (0, 'pong\n'), own.err
+    other = library('ping', f'https://127.0.0.1:{server.port}')
+    assert other.status == 1 and 'certificate' in other.err
 
 
 def test_what_runs_is_finished_over_https_too(start, folder, fake_model, photo):
