@@ -355,9 +355,7 @@ static int on_handshake(gnutls_session_t session, const gnutls_datum_t *issuers,
                         gnutls_pcert_st **certs, unsigned *n_certs, gnutls_privkey_t *key)
 {
     (void)issuers, (void)n_issuers, (void)algorithms, (void)n_algorithms;
-    const struct peer *p =
-        MHD_get_connection_info(gnutls_session_get_ptr(session), MHD_CONNECTION_INFO_SOCKET_CONTEXT)
-            ->socket_context;
+    const struct peer *p = peer_of(gnutls_session_get_ptr(session));
     if (!p)
         return -1; /* out of memory when it began */
     tls_pick(p->tls, certs, n_certs, key);

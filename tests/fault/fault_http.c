@@ -24,8 +24,8 @@ static void measure(const struct http_request *r, struct http_response *out, voi
         out->status = 200;
 }
 
-static const struct http_route routes[] = { { "POST", "/work", measure, true },
-                                            { "POST", "/page", measure, false } };
+static const struct http_route routes[] = { { "POST", "/work", measure, .is_work = true },
+                                            { "POST", "/page", measure, .is_work = false } };
 
 static const struct http_options options = { .routes = routes,
                                              .n_routes = 2,
