@@ -5,11 +5,14 @@
 #include "app/cli.h"
 #include "app/engine.h"
 #include "app/out.h"
+#include "app/speed.h"
+#include "base/str.h"
 #include "infer/infer.h"
 #include "library/library.h"
 #include "simd/simd.h"
 #include "sys/cpu.h"
 #include "sys/file.h"
+#include "sys/memory.h"
 
 static const struct cli_option options[] = {
     { "library", 0, "DIR", "the library's folder (default: $FOVEA_LIBRARY)" },
@@ -89,25 +92,78 @@ static enum err_code load_model(const struct config *c, struct err *err)
 }
 
 struct models {
-    bool chosen;
+    bool chosen, works; /* the one of the settings: is it there, does it load */
+    uint64_t n_bytes;   /* of the networks of all */
     const struct config *config;
 };
+
+static uint64_t network_bytes(const struct model_folder *f)
+{
+    char identity[HASH_HEX];
+    uint64_t total = 0, n;
+    for (int k = 0; k < PREDICT_N_KINDS; k++)
+        if (predict_kinds[k].task == f->task &&
+            model_identity(f, predict_kinds[k].type, identity, &n, NULL) == ERR_NONE)
+            total += n;
+    return total;
+}
 
 static enum err_code tell_model(const struct model_folder *f, void *ctx, struct err *err)
 {
     (void)err;
     struct models *m = ctx;
-    char text[MODEL_NAME_MAX + 64];
+    char text[MODEL_NAME_MAX + 64], size[16];
     struct err why = { 0 };
     bool is = f->task == MODEL_CLIP && !strcmp(f->name, m->config->model);
     m->chosen |= is;
-    snprintf(text, sizeof text, "%s/%s%s", model_task_name(f->task), f->name,
-             is ? " (used by default)" : "");
-    if (is && load_model(m->config, &why) != ERR_NONE)
+    uint64_t n_bytes = network_bytes(f);
+    m->n_bytes += n_bytes;
+    snprintf(text, sizeof text, "%s/%s, %s%s", model_task_name(f->task), f->name,
+             str_bytes(n_bytes, size), is ? " (used by default)" : "");
+    if (is && load_model(m->config, &why) != ERR_NONE) {
         tell(FAULT, "model", why.msg);
-    else
-        tell(GOOD, "model", text);
+        return ERR_NONE;
+    }
+    m->works |= is;
+    tell(GOOD, "model", text);
     return ERR_NONE;
+}
+
+/* What the models that are here would take at once, if all grow from their files as the measured
+ * one did. */
+static void tell_memory(const struct models *m, const struct speed *s)
+{
+    char text[320], took[16], all[16], left[16];
+    double factor = s->file_bytes ? (double)s->n_bytes / (double)s->file_bytes : 1;
+    uint64_t forecast = (uint64_t)((double)m->n_bytes * factor), available = memory_available();
+    int n = snprintf(text, sizeof text, "%s takes %s; all models here at once about %s; %s free",
+                     m->config->model, str_bytes(s->n_bytes, took), str_bytes(forecast, all),
+                     available ? str_bytes(available, left) : "unknown how much is");
+    if (available && forecast > available && n > 0 && (size_t)n < sizeof text)
+        snprintf(text + n, sizeof text - (size_t)n,
+                 ". Set FOVEA_MODELS_MIB=%llu, so that idle models make room, or use smaller ones",
+                 (unsigned long long)((double)available * 0.8 / factor) >> 20);
+    tell(available && forecast > available ? NOTE : GOOD, "memory", text);
+}
+
+static void check_speed(const struct models *m)
+{
+    char text[256];
+    struct speed s;
+    struct err err = { 0 };
+    if (speed_measure(m->config, &s, &err) != ERR_NONE) {
+        tell(FAULT, "speed", err.msg);
+        return;
+    }
+    snprintf(text, sizeof text,
+             "%.*f photos a second with %s, decoding aside; 10,000 in %.*f minutes",
+             s.images_per_s<10, s.images_per_s, out_count(s.n_threads, "thread").text,
+                            s.images_per_s> 20,
+             10000 / 60.0 / s.images_per_s);
+    tell(GOOD, "speed", text);
+    if (simd_used() != simd_detect())
+        tell(NOTE, "speed", "FOVEA_SIMD keeps the kernels from what this processor has: unset it");
+    tell_memory(m, &s);
 }
 
 static void check_models(const struct config *c)
@@ -121,6 +177,8 @@ static void check_models(const struct config *c)
     struct model_folder f;
     if (!m.chosen && model_find(c->models_dir, MODEL_CLIP, c->model, &f, &err) != ERR_NONE)
         tell(FAULT, "model", err.msg);
+    if (m.works)
+        check_speed(&m);
 }
 
 static void check_vectors(struct store *s, const char *dir, const struct config *c)
@@ -196,7 +254,8 @@ const struct cli_command cli_doctor = {
     .summary = "is everything there, and what to do if not",
     .details = "Checks the processor's kernels, the inference library, the decode helper, the "
                "models and the\n"
-               "library. Exit status 1 when something that fovea needs is missing or broken.",
+               "library, and measures for two seconds how fast the model is. Exit status 1 when "
+               "something that fovea needs is missing or broken.",
     .options = options,
     .run = run,
     .uses = CONFIG_USE(CONFIG_LIBRARY) | CONFIG_USE(CONFIG_MODELS),

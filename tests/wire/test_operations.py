@@ -331,3 +331,30 @@ def test_who_hangs_up_is_logged(start, fake_model, photo):
     time.sleep(.3)
     assert server.stop()[0] == 0
     assert [json.loads(line)['status'] for line in server.log if '"left"' in line] == ['gone']
+
+
+def doctor(library, **settings):
+    """{what: [(mark, text), ...]}"""
+    result = library('doctor', **settings)
+    assert result.status == 0, result.out + result.err
+    lines = collections.defaultdict(list)
+    for line in result.out.splitlines():
+        mark, what, text = re.fullmatch(r'(ok|--) +(\S+(?: \S+)*?)  +(.+)', line).groups()
+        lines[what].append((mark, text))
+    return lines
+
+
+def test_doctor_measures_how_fast_it_goes(library, fake_model):
+    fake_model(delay_ms=100)
+    (mark, text), = doctor(library)['speed']
+    rate, n_threads = re.match(r'([\d.]+) photos a second with (\d+) threads?, ', text).groups()
+    assert mark == 'ok' and 5 * int(n_threads) < float(rate) <= 10 * int(n_threads)
+    assert 'FOVEA_SIMD' in str(doctor(library, FOVEA_SIMD='c')['speed']) or 'kernels: portable' in str(doctor(library))
+
+
+def test_doctor_says_when_the_models_are_too_large(library, models, fake_model):
+    assert re.fullmatch(r'fake takes .*iB?; all models here at once about .*; .* free', doctor(library)['memory'][0][1])
+    with open(fake_model('huge') / 'visual/weights.bin', 'wb') as f:
+        f.truncate(1 << 40)  # a hole
+    (mark, text), = doctor(library)['memory']
+    assert mark == '--' and re.search(r'free\. Set FOVEA_MODELS_MIB=\d+, so that idle models make room', text), text
