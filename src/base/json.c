@@ -1,226 +1,98 @@
 #include "base/json.h"
 
-#include <jansson.h>
 #include <math.h>
-#include <setjmp.h>
-#include <stdalign.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/json_tree.h"
 #include "base/utf8.h"
-
-/* jansson spells its type tests as macros, of the names that ours have. */
-#undef json_is_null
-#undef json_is_object
-#undef json_is_array
-
-/* jansson's own depth limit is 2048; a recursive reader of ours must not need a deeper stack. */
-enum { DEPTH_MAX = 512 };
-
-/* ---- jansson's memory ----
- *
- * Its lexer takes no notice of a buffer that could not grow, and writes beyond the string that it
- * then makes (akheron/jansson, issue 362). So while it parses, an allocation that fails does not
- * return: it leaves the parser, and all that the parser held goes back by this list. */
-
-struct block {
-    alignas(max_align_t) struct block *next;
-    struct block *prev; /* a ring of what one parse has allocated */
-};
-
-struct parser {
-    jmp_buf out_of_memory;
-    struct block ring;
-};
-
-static _Thread_local struct parser *parser; /* jansson gives its allocator nothing to know it by */
-
-static void unlink_block(struct block *b)
-{
-    b->prev->next = b->next;
-    b->next->prev = b->prev;
-}
-
-static void *take_memory(size_t n)
-{
-    struct block *b = n < SIZE_MAX - sizeof *b ? malloc(sizeof *b + n) : NULL;
-    if (!b && parser)
-        longjmp(parser->out_of_memory, 1);
-    if (!b)
-        return NULL;
-    struct block *ring = parser ? &parser->ring : b;
-    b->next = parser ? ring->next : b;
-    b->prev = ring;
-    b->next->prev = b;
-    ring->next = b;
-    return b + 1;
-}
-
-static void give_memory(void *p)
-{
-    struct block *b = p;
-    if (!b)
-        return;
-    unlink_block(--b);
-    free(b);
-}
-
-__attribute__((constructor)) static void set_allocator(void)
-{
-    json_set_alloc_funcs(take_memory, give_memory);
-}
-
-/* NULL with *no_memory told. */
-static json_t *load(struct parser *p, const char *text, size_t n, bool *no_memory, json_error_t *e)
-{
-    *no_memory = true;
-    if (setjmp(p->out_of_memory))
-        return NULL;
-    json_t *v = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, e);
-    *no_memory = !v && json_error_code(e) == json_error_out_of_memory;
-    return v;
-}
 
 /* ---- in ---- */
 
-static json_t *raw(const struct json *v)
-{
-    return (json_t *)(uintptr_t)v; /* jansson counts references in const trees too */
-}
-
-static bool too_deep(const char *text, size_t n)
-{
-    int depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < n; i++) {
-        char c = text[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else
-                in_string = c != '"';
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '[' || c == '{') {
-            if (++depth > DEPTH_MAX)
-                return true;
-        } else if (c == ']' || c == '}') {
-            depth--;
-        }
-    }
-    return false;
-}
-
-enum err_code json_parse(const char *text, size_t n, struct json **out, struct err *err)
-{
-    *out = NULL;
-    if (too_deep(text, n))
-        return err_set(err, ERR_INVALID, "JSON nested deeper than %d", DEPTH_MAX);
-    json_error_t e;
-    bool no_memory;
-    struct parser p = { .ring = { &p.ring, &p.ring } };
-    parser = &p;
-    json_t *v = load(&p, text, n, &no_memory, &e);
-    parser = NULL;
-    while (!v && p.ring.next != &p.ring)
-        give_memory(p.ring.next + 1);
-    unlink_block(&p.ring); /* the blocks of the tree stay a ring without it */
-    if (no_memory)
-        return err_set(err, ERR_NOMEM, "JSON of %zu bytes", n);
-    if (!v)
-        return err_set(err, ERR_INVALID, "JSON line %d column %d: %s", e.line, e.column, e.text);
-    *out = (struct json *)v;
-    return ERR_NONE;
-}
-
-void json_destroy(struct json *v)
-{
-    json_decref(raw(v));
-}
-
 const struct json *json_get(const struct json *object, const char *key)
 {
-    return object ? (const struct json *)json_object_get(raw(object), key) : NULL;
+    for (const void *it = json_first(object); it; it = json_next(object, it))
+        if (!strcmp(json_key(it), key))
+            return json_value(it);
+    return NULL;
 }
 
 size_t json_len(const struct json *v)
 {
-    return json_is_array(v)    ? json_array_size(raw(v))
-           : json_is_object(v) ? json_object_size(raw(v))
-                               : 0;
+    return json_is_array(v) || json_is_object(v) ? v->n : 0;
 }
 
 const struct json *json_at(const struct json *array, size_t i)
 {
-    return array ? (const struct json *)json_array_get(raw(array), i) : NULL;
+    return json_is_array(array) && i < array->n ? &array->items[i] : NULL;
 }
 
 bool json_is_null(const struct json *v)
 {
-    return v && json_typeof(raw(v)) == JSON_NULL;
+    return v && v->kind == JSON_NULL;
 }
 
 bool json_is_object(const struct json *v)
 {
-    return v && json_typeof(raw(v)) == JSON_OBJECT;
+    return v && v->kind == JSON_OBJECT;
 }
 
 bool json_is_array(const struct json *v)
 {
-    return v && json_typeof(raw(v)) == JSON_ARRAY;
+    return v && v->kind == JSON_ARRAY;
 }
 
 const char *json_as_string(const struct json *v, size_t *n)
 {
-    if (!v || json_typeof(raw(v)) != JSON_STRING)
+    if (!v || v->kind != JSON_STRING)
         return NULL;
     if (n)
-        *n = json_string_length(raw(v));
-    return json_string_value(raw(v));
+        *n = v->n;
+    return v->string;
 }
 
 bool json_as_i64(const struct json *v, int64_t *out)
 {
-    if (!v || json_typeof(raw(v)) != JSON_INTEGER)
+    if (!v || v->kind != JSON_INTEGER)
         return false;
-    *out = json_integer_value(raw(v));
+    *out = v->integer;
     return true;
 }
 
 bool json_as_f64(const struct json *v, double *out)
 {
-    if (!v || (json_typeof(raw(v)) != JSON_INTEGER && json_typeof(raw(v)) != JSON_REAL))
+    if (!v || (v->kind != JSON_INTEGER && v->kind != JSON_REAL))
         return false;
-    *out = json_number_value(raw(v));
+    *out = v->kind == JSON_REAL ? v->real : (double)v->integer;
     return true;
 }
 
 bool json_as_bool(const struct json *v, bool *out)
 {
-    if (!v || (json_typeof(raw(v)) != JSON_TRUE && json_typeof(raw(v)) != JSON_FALSE))
+    if (!v || (v->kind != JSON_TRUE && v->kind != JSON_FALSE))
         return false;
-    *out = json_typeof(raw(v)) == JSON_TRUE;
+    *out = v->kind == JSON_TRUE;
     return true;
 }
 
-void *json_first(const struct json *object)
+const void *json_first(const struct json *object)
 {
-    return json_is_object(object) ? json_object_iter(raw(object)) : NULL;
+    return json_is_object(object) && object->n ? object->items : NULL;
 }
 
-void *json_next(const struct json *object, void *it)
+const void *json_next(const struct json *object, const void *it)
 {
-    return json_object_iter_next(raw(object), it);
+    const struct json *next = (const struct json *)it + 2;
+    return next < object->items + (size_t)2 * object->n ? next : NULL;
 }
 
-const char *json_key(void *it)
+const char *json_key(const void *it)
 {
-    return json_object_iter_key(it);
+    return ((const struct json *)it)->string;
 }
 
-const struct json *json_value(void *it)
+const struct json *json_value(const void *it)
 {
-    return (const struct json *)json_object_iter_value(it);
+    return (const struct json *)it + 1;
 }
 
 /* ---- out ---- */

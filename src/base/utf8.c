@@ -40,13 +40,15 @@ size_t utf8_encode(uint32_t cp, char out[4])
 
 bool utf8_valid(const char *s, size_t n)
 {
-    for (size_t i = 0; i < n;) {
+    for (size_t i = 0, k; i < n; i += k) {
         uint32_t cp;
-        size_t k = utf8_decode(s + i, n - i, &cp);
+        k = 1;
+        if ((unsigned char)s[i] < 0x80) /* not worth the call */
+            continue;
+        k = utf8_decode(s + i, n - i, &cp);
         if (cp == 0xfffd && !(k == 3 && (unsigned char)s[i] == 0xef &&
                               (unsigned char)s[i + 1] == 0xbf && (unsigned char)s[i + 2] == 0xbd))
             return false;
-        i += k;
     }
     return true;
 }

@@ -115,7 +115,7 @@ static enum err_code read_entry(const char *task, const char *type, const struct
     if (strlen(name) != n)
         return err_set(err, ERR_INVALID, "a model's name has a NUL in it");
     enum err_code rc = ERR_NONE;
-    for (void *it = json_first(options); it && rc == ERR_NONE; it = json_next(options, it))
+    for (const void *it = json_first(options); it && rc == ERR_NONE; it = json_next(options, it))
         rc = read_option(json_key(it), json_value(it), k->options, e, err);
     return rc;
 }
@@ -126,7 +126,7 @@ static enum err_code read_task(const char *task, const struct json *types,
     if (!json_is_object(types))
         return bad_request(err);
     enum err_code rc = ERR_NONE;
-    for (void *it = json_first(types); it && rc == ERR_NONE; it = json_next(types, it)) {
+    for (const void *it = json_first(types); it && rc == ERR_NONE; it = json_next(types, it)) {
         struct predict_entry e;
         rc = read_entry(task, json_key(it), json_value(it), &e, err);
         if (rc == ERR_NONE)
@@ -146,7 +146,8 @@ enum err_code predict_entries_parse(const char *json, size_t n, struct predict_e
         return bad_request(err);
     if (!json_is_object(out->json))
         rc = bad_request(err);
-    for (void *it = json_first(out->json); it && rc == ERR_NONE; it = json_next(out->json, it))
+    for (const void *it = json_first(out->json); it && rc == ERR_NONE;
+         it = json_next(out->json, it))
         rc = read_task(json_key(it), json_value(it), out, err);
     if (rc != ERR_NONE)
         predict_entries_clear(out);

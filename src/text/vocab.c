@@ -61,12 +61,12 @@ enum err_code text_vocab_load(struct text_vocab *v, const struct json *object, s
     if (!json_is_object(object))
         return err_set(err, ERR_CORRUPT, "vocab is not an object");
     size_t n_bytes = 0;
-    for (void *it = json_first(object); it; it = json_next(object, it))
+    for (const void *it = json_first(object); it; it = json_next(object, it))
         n_bytes += strlen(json_key(it));
     enum err_code rc = text_vocab_init(v, json_len(object), n_bytes, mem, err);
     if (rc != ERR_NONE)
         return rc;
-    for (void *it = json_first(object); it; it = json_next(object, it)) {
+    for (const void *it = json_first(object); it; it = json_next(object, it)) {
         int64_t id;
         const char *s = json_key(it);
         if (!json_as_i64(json_value(it), &id) || id < 0 || id > INT32_MAX)

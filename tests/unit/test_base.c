@@ -160,18 +160,187 @@ static void json_reads_and_writes(void)
     buf_clear(&b);
 }
 
+/* The string that text is. */
+static bool reads_as(const char *text, const char *bytes, size_t n)
+{
+    struct json *v = NULL;
+    size_t len = 0;
+    bool same = json_parse(text, strlen(text), &v, NULL) == ERR_NONE;
+    const char *s = json_as_string(v, &len);
+    same = same && s && len == n && !memcmp(s, bytes, n + 1);
+    json_destroy(v);
+    return same;
+}
+
+static void json_strings_are_unescaped(void)
+{
+    CHECK(reads_as("\"\"", "", 0));
+    CHECK(reads_as(" \"\\\"\\\\\\/\\b\\f\\n\\r\\t\" ", "\"\\/\b\f\n\r\t", 8));
+    CHECK(reads_as("\"a\\u0000b\"", "a\0b", 3));
+    CHECK(reads_as("\"\\u00e9\\u20AC\\uFFFF\"", "é€\xef\xbf\xbf", 8));
+    CHECK(reads_as("\"\\ud83d\\ude00\\uDBFF\\uDFFF\"", "😀\xf4\x8f\xbf\xbf", 8));
+    CHECK(reads_as("\"é€😀\x7f\"", "é€😀\x7f", 10));
+}
+
+static void json_numbers_are_what_they_say(void)
+{
+    static const struct {
+        const char *text;
+        double is;
+        bool integer;
+    } t[] = {
+        { "0", 0, true },
+        { "-0", 0, true },
+        { "-12", -12, true },
+        { "1.0", 1, false },
+        { "1e2", 100, false },
+        { "1E+2", 100, false },
+        { "5e-1", 0.5, false },
+        { "-0.25", -0.25, false },
+        { "9223372036854775807", 9223372036854775807.0, true },
+        { "-9223372036854775808", -9223372036854775808.0, true },
+        { "0.1000000000000000055511151231257827021181583404541015625000000000000000000000", 0.1,
+          false },
+        { "1e-400", 0, false },
+    };
+    for (size_t k = 0; k < sizeof t / sizeof *t; k++) {
+        struct json *v = NULL;
+        double d = -1;
+        int64_t i = -1;
+        REQUIRE(json_parse(t[k].text, strlen(t[k].text), &v, NULL) == ERR_NONE);
+        CHECK(json_as_f64(v, &d) && d == t[k].is && json_as_i64(v, &i) == t[k].integer);
+        CHECK(!t[k].integer || (double)i == t[k].is);
+        json_destroy(v);
+    }
+}
+
+/* A text of any length is read to its end and no further. */
+static void json_is_read_within_its_bounds(void)
+{
+    static const char text[] = " {\"a\\ud83d\\ude00\":[true,null,-1.5e+3,{}],\"b\":\"\\n\"} ";
+    for (size_t n = 0; n < sizeof text; n++) {
+        char *copy = malloc(n ? n : 1); /* so that a sanitizer sees what is beyond */
+        struct json *v = NULL;
+        REQUIRE(copy != NULL);
+        memcpy(copy, text, n);
+        CHECK((json_parse(copy, n, &v, NULL) == ERR_NONE) == (n >= sizeof text - 2));
+        json_destroy(v);
+        free(copy);
+    }
+}
+
+/* So many keys that they are looked at in another way; an object with one of them twice. */
+static void json_of_many_keys(void)
+{
+    struct buf b = { 0 };
+    struct json *v = NULL;
+    struct err e = { 0 };
+    int64_t i = 0;
+    REQUIRE(buf_puts(&b, "{", NULL) == ERR_NONE);
+    for (int k = 0; k < 5000; k++)
+        CHECK(buf_printf(&b, NULL, "\"key %d\":%d,", k, k) == ERR_NONE);
+    size_t n = b.len;
+    CHECK(buf_puts(&b, "\"last\":-1}", NULL) == ERR_NONE);
+    REQUIRE(json_parse(b.data, b.len, &v, NULL) == ERR_NONE);
+    CHECK(json_len(v) == 5001 && json_as_i64(json_get(v, "key 4321"), &i) && i == 4321);
+    CHECK_STR(json_key(json_first(v)), "key 0");
+    json_destroy(v);
+    b.len = n;
+    CHECK(buf_puts(&b, "\"key 17\":-1}", NULL) == ERR_NONE);
+    CHECK(json_parse(b.data, b.len, &v, &e) == ERR_INVALID && strstr(e.msg, "twice"));
+    buf_clear(&b);
+}
+
 static void json_refuses(void)
 {
     struct json *v = NULL;
-    static const char *const bad[] = { "",    "{",     "{\"a\":1,\"a\":2}", "[1,]",
-                                       "nan", "[1] x", "\"\xff\"" };
+    static const char *const bad[] = {
+        "",
+        " ",
+        "{",
+        "}",
+        "[",
+        "]",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "[1 2]",
+        "[1]]",
+        "[1] x",
+        "[1}",
+        "{]",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\"}",
+        "{\"a\":}",
+        "{\"a\" 1}",
+        "{\"a\":1,}",
+        "{,}",
+        "{a:1}",
+        "{1:1}",
+        "{\"a\\u0000\":1}",
+        "{\"a\":1 \"b\":2}",
+        "nan",
+        "NaN",
+        "Infinity",
+        "nul",
+        "nullx",
+        "True",
+        "'a'",
+        "+1",
+        "01",
+        "-",
+        "-a",
+        "1.",
+        ".5",
+        "1.e1",
+        "1e",
+        "1e+",
+        "0x10",
+        "1e999",
+        "-1e999",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "\"",
+        "\"a",
+        "\"\\",
+        "\"\\\"",
+        "\"\\x\"",
+        "\"\\u\"",
+        "\"\\u12\"",
+        "\"\\u12g4\"",
+        "\"\\ud800\"",
+        "\"\\ud800x\"",
+        "\"\\ud800\\n\"",
+        "\"\\ud800\\u0041\"",
+        "\"\\udc00\"",
+        "\"a\nb\"",
+        "\"\t\"",
+        "\"\x1f\"",
+        "\"\xff\"",
+        "\"\xc3\"",
+        "\"\xed\xa0\x80\"",
+        "\"\xc3\\u00a9\"",
+        "\xef\xbb\xbf[]",
+        "[1]\f",
+        "// a\n1",
+        "[1]\\",
+    };
     for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
         struct err e = { 0 };
         CHECK(json_parse(bad[k], strlen(bad[k]), &v, &e) == ERR_INVALID && !v && e.msg[0]);
     }
+    struct err e = { 0 };
+    CHECK(json_parse("[1,\n  2,\n x]", 12, &v, &e) == ERR_INVALID);
+    CHECK(strstr(e.msg, "line 3 column 2"));
+    CHECK(json_parse("1\0", 2, &v, NULL) == ERR_INVALID &&
+          json_parse("\"\0\"", 3, &v, NULL) == ERR_INVALID);
     char deep[2000];
     memset(deep, '[', sizeof deep);
     CHECK(json_parse(deep, sizeof deep, &v, NULL) == ERR_INVALID);
+    memset(deep + 512, ']', 512);
+    CHECK(json_parse(deep, 1024, &v, NULL) == ERR_NONE);
+    json_destroy(v);
 }
 
 static void sha256_of_the_standard(void)
@@ -202,10 +371,18 @@ static void sha256_of_the_standard(void)
 }
 
 static const struct tap_case cases[] = {
-    CASE(the_first_error_stands),       CASE(every_code_has_a_name),
-    CASE(buf_grows_to_its_limit),       CASE(arena_aligns_zeroes_and_refuses),
-    CASE(numbers_are_whole_or_refused), CASE(utf8_replaces_maximal_subparts),
-    CASE(json_reads_and_writes),        CASE(json_refuses),
+    CASE(the_first_error_stands),
+    CASE(every_code_has_a_name),
+    CASE(buf_grows_to_its_limit),
+    CASE(arena_aligns_zeroes_and_refuses),
+    CASE(numbers_are_whole_or_refused),
+    CASE(utf8_replaces_maximal_subparts),
+    CASE(json_reads_and_writes),
+    CASE(json_strings_are_unescaped),
+    CASE(json_numbers_are_what_they_say),
+    CASE(json_is_read_within_its_bounds),
+    CASE(json_of_many_keys),
+    CASE(json_refuses),
     CASE(sha256_of_the_standard),
 };
 TAP_MAIN(cases)
