@@ -1,7 +1,7 @@
 /* preload.c - an allocator, a disk and a clock that fail on demand, put before libc's by
  * LD_PRELOAD, so that the binary as it ships is what is tested. The environment says what happens:
  *
- *   FAULT_KIND=alloc|read|write|lock   the calls that are counted, from 0
+ *   FAULT_KIND=alloc|read|write|lock|net   the calls that are counted, from 0
  *   FAULT_AT=N FAULT_FOR=K             the calls that fail: K of them from the N-th on, 0: all
  *   FAULT_HOW=ERRNO|short|kill         the error, half of the bytes, or SIGKILL before the call
  *   FAULT_BELOW=DIR                    read, write and lock: only what is below this folder
@@ -29,15 +29,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #pragma GCC visibility push(default)
 
-enum kind { NOTHING, ALLOC, READ, WRITE, LOCK };
+enum kind { NOTHING, ALLOC, READ, WRITE, LOCK, NET };
 
 static struct {
     enum kind kind;
@@ -71,7 +74,7 @@ static long number(const char *name, long otherwise)
 
 __attribute__((constructor)) static void begin(void)
 {
-    static const char *const kinds[] = { "", "alloc", "read", "write", "lock" };
+    static const char *const kinds[] = { "", "alloc", "read", "write", "lock", "net" };
     const char *kind = setting("FAULT_KIND"), *how = setting("FAULT_HOW");
     long n = number("FAULT_FOR", 1);
     fault.at = number("FAULT_AT", LONG_MAX);
@@ -84,7 +87,7 @@ __attribute__((constructor)) static void begin(void)
     fault.report = setting("FAULT_REPORT");
     fault.speed = number("FAULT_CLOCK_SPEED", 1);
     fault.wall_s = number("FAULT_WALL_S", 0);
-    for (int i = ALLOC; kind && i <= LOCK; i++)
+    for (int i = ALLOC; kind && i <= NET; i++)
         if (!strcmp(kind, kinds[i]))
             fault.kind = (enum kind)i; /* last: counting begins */
 }
@@ -373,6 +376,61 @@ CALLS(mkostemp64, (char *template, int flags), (template, flags), path_fails(WRI
 
 SYNCS(fsync)
 SYNCS(fdatasync)
+
+/* ---- the network ----
+ *
+ * A call fails only by the errors it may have in life: libmicrohttpd ends the process where, say, a
+ * descriptor cannot be taken out of an epoll set. */
+
+static bool net_fails(int fd, int error, int other)
+{
+    return (fault.error == error || fault.error == other) && fd_fails(NET, fd);
+}
+
+static bool moves_fail(int fd)
+{
+    return !fault.error ? fd_fails(NET, fd) : net_fails(fd, ECONNRESET, EINTR);
+}
+
+/* Bytes of a socket: none, or half of them. */
+#define MOVES_BY_NET(name, params, args, half, n)                                                  \
+    ssize_t name params                                                                            \
+    {                                                                                              \
+        NEXT(name);                                                                                \
+        if (!moves_fail(fd))                                                                       \
+            return next args;                                                                      \
+        return fault.error || n < 2 ? -1 : next half;                                              \
+    }
+
+MOVES_BY_NET(recv, (int fd, void *p, size_t n, int flags), (fd, p, n, flags), (fd, p, n / 2, flags),
+             n)
+MOVES_BY_NET(send, (int fd, const void *p, size_t n, int flags), (fd, p, n, flags),
+             (fd, p, n / 2, flags), n)
+
+ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    NEXT(sendmsg);
+    if (!moves_fail(fd))
+        return next(fd, m, flags);
+    struct iovec first = { m->msg_iov->iov_base, m->msg_iov->iov_len / 2 };
+    struct msghdr half = *m;
+    half.msg_iov = &first;
+    half.msg_iovlen = 1;
+    return fault.error || !first.iov_len ? -1 : next(fd, &half, flags);
+}
+
+CALLS(socket, (int family, int type, int protocol), (family, type, protocol),
+      net_fails(-1, EMFILE, ENOMEM))
+CALLS(bind, (int fd, __CONST_SOCKADDR_ARG a, socklen_t n), (fd, a, n),
+      net_fails(fd, EACCES, ENOMEM))
+CALLS(accept4, (int fd, __SOCKADDR_ARG a, socklen_t *n, int flags), (fd, a, n, flags),
+      net_fails(fd, EMFILE, ENOMEM))
+CALLS(eventfd, (unsigned n, int flags), (n, flags), net_fails(-1, EMFILE, ENOMEM))
+CALLS(epoll_create1, (int flags), (flags), net_fails(-1, EMFILE, ENOMEM))
+CALLS(epoll_ctl, (int fd, int what, int other, struct epoll_event *e), (fd, what, other, e),
+      what == EPOLL_CTL_ADD && net_fails(fd, ENOSPC, ENOMEM))
+CALLS(epoll_wait, (int fd, struct epoll_event *e, int n, int timeout_ms), (fd, e, n, timeout_ms),
+      net_fails(fd, EINTR, EINTR))
 
 /* ---- locks and clocks ---- */
 
