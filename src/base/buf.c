@@ -54,20 +54,26 @@ enum err_code buf_puts(struct buf *b, const char *s, struct err *err)
     return buf_append(b, s, strlen(s), err);
 }
 
+/* Formatted twice only where there is no room: most of the time of a number is its formatting. */
 enum err_code buf_printf(struct buf *b, struct err *err, const char *fmt, ...)
 {
+    size_t room = b->cap - b->len;
     va_list ap;
     va_start(ap, fmt);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf(room ? b->data + b->len : NULL, room, fmt, ap);
     va_end(ap);
-    if (n < 0)
-        return err_set(err, ERR_INVALID, "cannot format \"%s\"", fmt);
-    enum err_code rc = buf_reserve(b, (size_t)n, err);
-    if (rc != ERR_NONE)
+    enum err_code rc = n < 0 ? err_set(err, ERR_INVALID, "cannot format \"%s\"", fmt)
+                             : buf_reserve(b, (size_t)n, err);
+    if (rc != ERR_NONE) {
+        if (room)
+            b->data[b->len] = '\0';
         return rc;
-    va_start(ap, fmt);
-    vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
-    va_end(ap);
+    }
+    if ((size_t)n >= room) {
+        va_start(ap, fmt);
+        vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
+        va_end(ap);
+    }
     b->len += (size_t)n;
     return ERR_NONE;
 }
