@@ -112,6 +112,36 @@ def test_boxes(tool, kind, case):
         assert mine['points'] == pytest.approx(theirs[5:], rel=1e-6, abs=1e-3)
 
 
+def hard_heads(rng, kind, case):
+    """Scores that tie, boxes far outside, boxes without size, more faces than are given, none, and all scores."""
+    heads = random_heads(rng, kind, {'none': 0, 'many': 3000, 'all': 0}.get(case, 300), 1)
+    for head in heads:
+        if head.shape[1] == 1 and case in ('ties', 'none', 'all'):
+            head[:] = 0 if case == 'none' else np.float32(.25) * np.round(head * 4)
+        if head.shape[1] == 4:
+            if case == 'outside':
+                head *= 300 if kind == 'scrfd' else 3
+            elif case == 'flat':
+                head[:, 2 * int(kind == 'yunet')::2] = 0 if kind == 'scrfd' else -40
+            elif case == 'many':
+                head[:] = .4 if kind == 'scrfd' else [.5, .5, -.5, -.5]
+    return heads
+
+
+@pytest.mark.parametrize('kind', ['scrfd', 'yunet'])
+@pytest.mark.parametrize('case, min_score', [('ties', .5), ('outside', .5), ('flat', .5), ('many', .5), ('none', .5),
+                                             ('none', -1), ('all', -1), ('all', 2)])
+def test_hard_boxes(tool, kind, case, min_score):
+    heads = hard_heads(np.random.default_rng(7), kind, case)
+    with np.errstate(over='ignore'):
+        want = boxes_of(kind, heads, .625, min_score)
+    got = json.loads(tool('boxes', kind, min_score, .625, input=b''.join(h.tobytes() for h in heads)))['faces']
+    assert len(got) == min(len(want), 1000) and (len(want) > 1000) >= (case == 'many') and (min_score < 2 or not got)
+    for mine, theirs in zip(got, want):
+        assert mine['score'] == pytest.approx(theirs[0], abs=1e-6)
+        assert mine['box'] == pytest.approx(theirs[1:5], abs=.51 if kind == 'scrfd' else 1, rel=1e-6)
+
+
 def umeyama(points):
     """By singular values, as the paper and the reference have it."""
     at, to = points.mean(0), UPRIGHT.mean(0)
