@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "infer/ort.h"
 #include "infer/prepared.h"
+#include "sys/memory.h"
 
 struct network {
     const struct infer_ort *ort;
@@ -182,15 +183,6 @@ static enum err_code create(const struct infer *in, struct network *w, const cha
     return rc;
 }
 
-/* What was repacked is not read again; the rest comes back page by page, and not in huge pages: a
- * bias between two matrices would bring both of them back, 75 MB of the 600 of a ViT-B/32. */
-static void let_go(const struct file_map *map)
-{
-    void *at = (void *)(uintptr_t)map->data;
-    (void)madvise(at, map->size, MADV_NOHUGEPAGE);
-    (void)madvise(at, map->size, MADV_DONTNEED);
-}
-
 static bool open_prepared(const struct infer *in, struct network *w, const struct infer_prepared *p)
 {
     size_t n;
@@ -199,7 +191,8 @@ static bool open_prepared(const struct infer *in, struct network *w, const struc
         return false;
     enum err_code rc = create(in, w, p->file, w->map.data, n, NULL, &why);
     if (rc == ERR_NONE) {
-        let_go(&w->map);
+        /* What was repacked is not read again; the rest comes back page by page. */
+        (void)madvise((void *)(uintptr_t)w->map.data, w->map.size, MADV_DONTNEED);
         return true;
     }
     log_write(LOG_WARN, "%s; prepared again", why.msg);
@@ -221,6 +214,7 @@ static void prepare(const struct infer *in, struct network *w, const char *path,
     if (rc == ERR_NONE) {
         w->ort->api->ReleaseSession(w->session);
         w->session = NULL;
+        memory_give_back(); /* the network's size and more, which nothing else here will need */
         rc = infer_prepared_keep(p, &part, &why);
     } else {
         infer_prepared_drop(&part);
