@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -11,6 +12,27 @@ import threading
 import time
 
 import pytest
+
+def commands_of(page):
+    """The lines of a page's sh blocks, without their comments; a line that ends in a backslash goes on."""
+    blocks = re.findall(r'```sh\n(.*?)```', page.read_text(), re.S)
+    lines = [line for block in blocks for line in block.replace('\\\n', ' ').splitlines()]
+    return [' '.join(re.sub(r'(^|\s)#.*', '', line).split()) for line in lines if line.strip()]
+
+
+@pytest.fixture(scope='session')
+def commands():
+    """commands(page) are those that a page of the documentation tells its reader to type."""
+    return commands_of
+
+
+def pytest_generate_tests(metafunc):
+    """A test that takes page_command is run once for each command of the module's PAGES that it is_run."""
+    if 'page_command' in metafunc.fixturenames:
+        of = metafunc.module
+        metafunc.parametrize('page_command', [pytest.param(command, id=f'{of.name(page)}-{command}') for page in of.PAGES
+                                              for command in commands_of(page) if of.is_run(page, command)])
+
 
 VOCABULARY = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', 'red', 'green', 'blue', 'photo', 'of', 'a', 'dog', 'snow']
 TOKENIZER = {

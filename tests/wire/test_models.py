@@ -7,7 +7,6 @@ import json
 import os
 import pathlib
 import pty
-import re
 import shutil
 import socketserver
 import ssl
@@ -718,17 +717,11 @@ def test_what_is_no_request(models, args):
     assert models(*args).status == 2
 
 
-def page():
-    text = (pathlib.Path(__file__).resolve().parents[2] / 'docs/models.md').read_text()
-    blocks = re.findall(r'```sh\n(.*?)```', text, re.S)
-    return [line.split('#')[0].strip() for block in blocks for line in block.splitlines()]
-
-
-def test_the_page_s_commands(models, hub, build, environment, tmp_path):
+def test_the_page_s_commands(commands, models, hub, build, environment, tmp_path):
     """Each command of docs/models.md, in turn."""
     env = {**environment, **models.settings, 'PATH': f'{build}:{environment["PATH"]}'}
     said = []
-    for command in page():
+    for command in commands(pathlib.Path(__file__).resolve().parents[2] / 'docs/models.md'):
         command = command.replace('/media/stick', str(hub.folder.parent))
         done = subprocess.run(command, shell=True, env=env, text=True, capture_output=True)
         said.append(done.stdout)
