@@ -8,9 +8,9 @@
 #include "base/str.h"
 
 const struct cli_command *const cli_commands[] = {
-    &cli_index, &cli_search, &cli_similar, &cli_status, &cli_doctor,
-    &cli_check, &cli_forget, &cli_vacuum,  &cli_export, &cli_import,
-    &cli_embed, &cli_models, &cli_serve,   &cli_ping,   NULL,
+    &cli_index,  &cli_search, &cli_similar, &cli_status, &cli_doctor, &cli_check,
+    &cli_forget, &cli_vacuum, &cli_export,  &cli_import, &cli_embed,  &cli_models,
+    &cli_serve,  &cli_ping,   &cli_verify,  NULL,
 };
 
 static size_t n_options(const struct cli_command *c)

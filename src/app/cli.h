@@ -64,7 +64,7 @@ int cli_usage(const struct cli_call *call, const char *fmt, ...)
 
 extern const struct cli_command cli_index, cli_search, cli_similar, cli_status, cli_doctor,
     cli_check, cli_forget, cli_vacuum, cli_export, cli_import, cli_embed, cli_models, cli_serve,
-    cli_ping;
+    cli_ping, cli_verify;
 /* All of them, in the order in which they are told; ends with NULL. */
 extern const struct cli_command *const cli_commands[];
 

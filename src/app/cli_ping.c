@@ -5,8 +5,8 @@
 
 #include "app/cli.h"
 #include "app/config.h"
+#include "app/remote.h"
 #include "base/str.h"
-#include "net/net.h"
 
 enum { TIMEOUT_MS = 3000 };
 
@@ -22,24 +22,13 @@ static char *own_url(const struct config *c)
                       all ? "localhost" : host, bare && !all ? "]" : "", c->port);
 }
 
-static enum err_code ping(const char *base, bool is_own, const char *ca_file, struct err *err)
+static enum err_code ping(const char *url, bool is_own, const char *ca_file, struct err *err)
 {
     struct net *net = NULL;
-    struct net_response answer = { .body.limit = 256 };
-    char *url = str_format("%s/ping", base);
-    struct net_request r = {
-        .url = url, .any_certificate = is_own, .connect_ms = TIMEOUT_MS, .timeout_ms = TIMEOUT_MS
-    };
-    enum err_code rc = url ? net_create(&net, ca_file, err) : err_set(err, ERR_NOMEM, "URL");
+    enum err_code rc = net_create(&net, ca_file, err);
     if (rc == ERR_NONE)
-        rc = net_send(net, &r, &answer, err);
-    if (rc == ERR_NONE &&
-        (answer.status != 200 || !answer.body.len || strcmp(answer.body.data, "pong") != 0))
-        rc = err_set(err, ERR_IO, "%s: status %u, and not the answer of such a service", url,
-                     answer.status);
-    net_response_clear(&answer);
+        rc = remote_ping(net, url, is_own, TIMEOUT_MS, err);
     net_destroy(net);
-    free(url);
     return rc;
 }
 

@@ -24,7 +24,8 @@ NOT_RUN = {
 # No engine runs where tests do; tools/test_image takes the Dockerfile's steps.
 ENGINE = ('docker ',)
 # Pages whose commands are run by a test of their own.
-ELSEWHERE = {'docs/models.md': 'test_models.py', 'docs/operations.md': 'test_docs_operations.py'}
+ELSEWHERE = {'docs/models.md': 'test_models.py', 'docs/operations.md': 'test_docs_operations.py',
+             'docs/verify.md': 'test_verify.py'}
 # Of Immich's server, not of its machine-learning service; proxies are libcurl's.
 NOT_OURS = {'IMMICH_MACHINE_LEARNING_URL', 'IMMICH_VERSION'}
 
