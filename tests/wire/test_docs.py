@@ -19,6 +19,7 @@ NOT_RUN = {
     'build/fovea index --model ViT-B-32__openai ~/Pictures': 'needs the weights of a real CLIP',
     'deploy/build-deb': 'builds for minutes; tools/test_deb runs it in a bare root, and what follows',
     'sudo apt install ./build-deb/fovea_*.deb': 'tools/test_deb does it',
+    'fovea verify --against http://immich-ml:3003 ~/Pictures': 'needs the other service; test_verify.py has a stand-in',
     'sudo systemctl restart fovea': 'no systemd runs where tests do; tools/test_deb runs the unit by its command line',
 }
 # No engine runs where tests do; tools/test_image takes the Dockerfile's steps.
