@@ -46,12 +46,17 @@ static void check_infer(const struct config *c)
 {
     struct err err = { 0 };
     struct infer *in = NULL;
-    struct infer_options o = { .ort_library = c->ort_library };
-    char text[512];
+    struct infer_options o = engine_infer(c, 1, ENGINE_BATCH);
+    char text[1024], why[ERR_MSG_MAX];
     enum err_code rc = infer_create(&in, &o, &err);
     if (rc == ERR_NONE)
         rc = infer_describe(in, text, sizeof text, &err);
     tell(rc == ERR_NONE ? GOOD : FAULT, "inference", rc == ERR_NONE ? text : err.msg);
+    if (rc == ERR_NONE) {
+        const char *provider = infer_provider_decide(in, why, sizeof why);
+        snprintf(text, sizeof text, "%s%s%s", provider, *why ? "; not used: " : "", why);
+        tell(*why ? NOTE : GOOD, "provider", text);
+    }
     infer_destroy(in);
 }
 

@@ -17,11 +17,13 @@ static const enum log_level log_levels[] = { LOG_ERROR, LOG_ERROR, LOG_ERROR, LO
                                              LOG_INFO,  LOG_INFO,  LOG_DEBUG, LOG_DEBUG };
 static const char *const log_formats[] = { "text", "json", NULL };
 static const char *const precisions[] = { "FP32", "FP16", NULL };
+const char *const config_providers[] = { "auto", "cpu",      "plugin",       "cuda",     "migraphx",
+                                         "rocm", "openvino", "openvino-cpu", "tensorrt", NULL };
 
 static const char one_process[] = "one process serves all requests";
 static const char no_ann[] = "there is no ARM NN here";
 static const char no_rknn[] = "there is no RKNN here";
-static const char cpu_only[] = "inference runs on the CPU";
+static const char one_device[] = "one process uses one device, MACHINE_LEARNING_DEVICE_ID";
 
 #define AT(member) .at = offsetof(struct config, member)
 #define NUMBER(low, high) .kind = CONFIG_NUMBER, .min = (low), .max = (high)
@@ -37,6 +39,18 @@ const struct config_setting config_settings[] = {
       .use = CONFIG_MODELS, AT(model) },
     { "FOVEA_ORT_LIBRARY", NULL, "the ONNX Runtime library", .kind = CONFIG_TEXT,
       .use = CONFIG_MODELS, AT(ort_library) },
+    { "FOVEA_PROVIDER", "auto", "what networks run on; auto: the first that works",
+      .kind = CONFIG_CHOICE, .choices = config_providers, .use = CONFIG_MODELS, AT(provider) },
+    { "FOVEA_EP_LIBRARY", NULL, "a plug-in execution provider's library", .kind = CONFIG_TEXT,
+      .use = CONFIG_MODELS, AT(ep_library) },
+    { "FOVEA_PROVIDER_TIMEOUT_S", "60", "seconds for which a provider's trial may take",
+      NUMBER(1, 3600), .use = CONFIG_MODELS, AT(provider_timeout_s) },
+    { "MACHINE_LEARNING_DEVICE_ID", "0", "which of the GPUs", NUMBER(0, 1023), .use = CONFIG_MODELS,
+      AT(device_id) },
+    { "MACHINE_LEARNING_OPENVINO_PRECISION", "FP32", "precision on OpenVINO", .kind = CONFIG_CHOICE,
+      .choices = precisions, .use = CONFIG_MODELS, AT(half_openvino) },
+    { "MACHINE_LEARNING_ROCM_PRECISION", "FP32", "precision on MIGraphX", .kind = CONFIG_CHOICE,
+      .choices = precisions, .use = CONFIG_MODELS, AT(half_rocm) },
 
     { "IMMICH_HOST", "[::]", "the address to listen on", .kind = CONFIG_TEXT, AT(host) },
     { "IMMICH_PORT", "3003", "the port, 0 for any", NUMBER(0, 65535), AT(port) },
@@ -139,12 +153,8 @@ const struct config_setting config_settings[] = {
       .unused = no_ann },
     { "MACHINE_LEARNING_RKNN", NULL, "use RKNN", .kind = CONFIG_SWITCH, .unused = no_rknn },
     { "MACHINE_LEARNING_RKNN_THREADS", NULL, "threads of RKNN", NUMBER(1, 64), .unused = no_rknn },
-    { "MACHINE_LEARNING_OPENVINO_PRECISION", NULL, "precision on OpenVINO", .kind = CONFIG_CHOICE,
-      .choices = precisions, .unused = cpu_only },
-    { "MACHINE_LEARNING_ROCM_PRECISION", NULL, "precision on ROCm", .kind = CONFIG_CHOICE,
-      .choices = precisions, .unused = cpu_only },
-    { "MACHINE_LEARNING_DEVICE_ID", NULL, "which GPU", .kind = CONFIG_TEXT, .unused = cpu_only },
-    { "MACHINE_LEARNING_DEVICE_IDS", NULL, "which GPUs", .kind = CONFIG_TEXT, .unused = cpu_only },
+    { "MACHINE_LEARNING_DEVICE_IDS", NULL, "which GPUs", .kind = CONFIG_TEXT,
+      .unused = one_device },
     { "NO_COLOR", NULL, "no colours in the log", .kind = CONFIG_TEXT,
       .unused = "the log has no colours" },
 };

@@ -37,6 +37,7 @@ struct config_setting {
 };
 extern const struct config_setting config_settings[];
 extern const size_t config_n_settings;
+extern const char *const config_providers[]; /* ends with NULL */
 
 enum {
     CONFIG_N_KINDS = 6
@@ -49,6 +50,10 @@ struct config {
     char *cache_dir;
     char *ort_library;
     char *model; /* FOVEA_MODEL */
+    char *ep_library;
+    int provider; /* of config_providers */
+    int provider_timeout_s, device_id;
+    int half_openvino, half_rocm; /* 1: FP16 */
     /* of the service */
     char *host;
     char *token, *token_file;              /* at most one of them; token_load() */

@@ -45,6 +45,23 @@ static enum err_code set_service(struct engine *e, const struct config *c,
     return engine_fetch_create(&e->fetch, c, NULL, NULL, &e->stop, err);
 }
 
+/* /proc/self/exe: the file that this process runs, though an upgrade may have replaced it. */
+struct infer_options engine_infer(const struct config *c, unsigned n_threads, enum engine_use use)
+{
+    return (struct infer_options){
+        .ort_library = c->ort_library,
+        .n_threads = n_threads,
+        .one_shot = use == ENGINE_ONCE,
+        .provider = { .name = config_providers[c->provider],
+                      .ep_library = c->ep_library,
+                      .device_id = c->device_id,
+                      .half_openvino = c->half_openvino,
+                      .half_rocm = c->half_rocm,
+                      .probe_program = "/proc/self/exe",
+                      .probe_timeout_s = (unsigned)c->provider_timeout_s },
+    };
+}
+
 enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_threads,
                           enum engine_use use, struct err *err)
 {
@@ -53,9 +70,7 @@ enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_t
                                  .cache_dir = c->cache_dir,
                                  .max_batch_faces = (size_t)c->max_batch_faces,
                                  .max_batch_ocr = (size_t)c->max_batch_ocr,
-                                 .infer = { .ort_library = c->ort_library,
-                                            .n_threads = n_threads,
-                                            .one_shot = use == ENGINE_ONCE } };
+                                 .infer = engine_infer(c, n_threads, use) };
     char helper[PATH_BYTES];
     enum err_code rc = use == ENGINE_SERVICE ? set_service(e, c, &p, err) : ERR_NONE;
     if (rc == ERR_NONE)

@@ -25,6 +25,9 @@ enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_t
                           enum engine_use use, struct err *err);
 void engine_clear(struct engine *e);
 
+/* How networks run, by the settings. Strings are c's. */
+struct infer_options engine_infer(const struct config *c, unsigned n_threads, enum engine_use use);
+
 /* What downloads models, by the settings; nothing is asked of the network yet. on_progress, cancel:
  * as fetch.h has them. */
 enum err_code engine_fetch_create(struct fetch **out, const struct config *c,

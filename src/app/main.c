@@ -8,6 +8,7 @@
 #include "app/cli.h"
 #include "app/config.h"
 #include "app/logging.h"
+#include "infer/infer.h"
 
 static void help(void)
 {
@@ -42,6 +43,15 @@ static int run(const struct cli_command *command, int argc, char **argv)
     return rc;
 }
 
+/* Not for people: a process of ours asks for it by its socket. What drivers print is not to get
+ * among the output of the command that it is for. */
+static int try_provider(void)
+{
+    struct err err = { 0 };
+    dup2(STDERR_FILENO, STDOUT_FILENO);
+    return infer_probe_serve(STDIN_FILENO, &err) == ERR_NONE ? EXIT_OK : cli_fail(&err);
+}
+
 static int dispatch(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
@@ -49,6 +59,8 @@ static int dispatch(int argc, char **argv)
         printf("fovea " FOVEA_VERSION "\n");
         return EXIT_OK;
     }
+    if (!strcmp(name, "infer-probe"))
+        return try_provider();
     if (!*name || !strcmp(name, "--help") || !strcmp(name, "-h") || !strcmp(name, "help")) {
         help();
         return *name ? EXIT_OK : EXIT_USAGE;

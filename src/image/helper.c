@@ -181,7 +181,7 @@ static enum err_code start(const struct image_helper *h, struct helper *w, struc
     struct err why = { 0 };
     int status;
     char how[80];
-    enum err_code rc = process_spawn(&w->process, h->path, env, err);
+    enum err_code rc = process_spawn(&w->process, h->path, NULL, env, err);
     if (rc != ERR_NONE)
         return rc;
     rc = process_recv(w->process.fd, &hello, sizeof hello, NULL, 0, START_TIMEOUT_MS, &why);

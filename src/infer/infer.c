@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "infer/provider.h"
 #include "infer/session.h"
 #include "sys/clock.h"
 #include "sys/cpu.h"
@@ -65,10 +66,16 @@ enum err_code infer_create(struct infer **out, const struct infer_options *o, st
     if (!in)
         return err_set(err, ERR_NOMEM, "inference engine");
     pthread_mutex_init(&in->lock, NULL);
+    pthread_mutex_init(&in->deciding, NULL);
     in->options = (struct infer_options){ .n_threads = o->n_threads ? o->n_threads : cpu_count(),
-                                          .one_shot = o->one_shot };
+                                          .one_shot = o->one_shot,
+                                          .provider = o->provider };
+    struct infer_provider_options *p = &in->options.provider;
+    p->name = p->ep_library = p->probe_program = NULL;
     if (!copy(o->ort_library, &in->options.ort_library) ||
-        !copy(o->cache_dir, &in->options.cache_dir)) {
+        !copy(o->cache_dir, &in->options.cache_dir) || !copy(o->provider.name, &p->name) ||
+        !copy(o->provider.ep_library, &p->ep_library) ||
+        !copy(o->provider.probe_program, &p->probe_program)) {
         infer_destroy(in);
         return err_set(err, ERR_NOMEM, "inference engine");
     }
@@ -82,8 +89,12 @@ void infer_destroy(struct infer *in)
         return;
     infer_ort_close(in->ort);
     pthread_mutex_destroy(&in->lock);
-    free((char *)(uintptr_t)in->options.ort_library);
-    free((char *)(uintptr_t)in->options.cache_dir);
+    pthread_mutex_destroy(&in->deciding);
+    const struct infer_provider_options *p = &in->options.provider;
+    const char *const strings[] = { in->options.ort_library, in->options.cache_dir, p->name,
+                                    p->ep_library, p->probe_program };
+    for (size_t i = 0; i < sizeof strings / sizeof *strings; i++)
+        free((char *)(uintptr_t)strings[i]);
     free(in);
 }
 
@@ -104,6 +115,27 @@ static enum err_code is_fake(const char *path, bool *fake, struct err *err)
     return ERR_NONE;
 }
 
+enum err_code infer_session_open_on(struct infer_session **out, struct infer *in,
+                                    const struct infer_backend *backend,
+                                    const struct infer_provider *provider, bool whole,
+                                    const char *path, const char *identity, struct err *err)
+{
+    *out = NULL;
+    struct infer_session *s = calloc(1, sizeof *s);
+    if (!s)
+        return err_set(err, ERR_NOMEM, "%s: session", path);
+    s->engine = in;
+    s->backend = backend;
+    s->provider = provider;
+    s->whole = whole;
+    enum err_code rc = s->backend->open(s, path, identity, err);
+    if (rc == ERR_NONE)
+        *out = s;
+    else
+        infer_session_close(s);
+    return rc;
+}
+
 enum err_code infer_session_open(struct infer_session **out, struct infer *in, const char *path,
                                  const char *identity, struct err *err)
 {
@@ -112,17 +144,12 @@ enum err_code infer_session_open(struct infer_session **out, struct infer *in, c
     enum err_code rc = is_fake(path, &fake, err);
     if (rc != ERR_NONE)
         return rc;
-    struct infer_session *s = calloc(1, sizeof *s);
-    if (!s)
-        return err_set(err, ERR_NOMEM, "%s: session", path);
-    s->engine = in;
-    s->backend = fake ? &infer_fake_backend : &infer_ort_backend;
-    rc = s->backend->open(s, path, identity, err);
-    if (rc == ERR_NONE)
-        *out = s;
-    else
-        infer_session_close(s);
-    return rc;
+    const struct infer_provider *p = fake ? NULL : infer_provider_get(in);
+    return infer_session_open_on(out, in,
+                                 fake ? &infer_fake_backend
+                                 : p  ? &infer_fallback_backend
+                                      : &infer_ort_backend,
+                                 p, false, path, identity, err);
 }
 
 void infer_session_close(struct infer_session *s)
@@ -181,12 +208,6 @@ static enum err_code check_input(const struct infer_port *p, const struct infer_
     return err_set(err, ERR_INVALID, "network input \"%s\" takes %s, not %s", p->name, want, got);
 }
 
-const char *infer_provider(const struct infer *in)
-{
-    (void)in; /* no other is built in yet */
-    return "cpu";
-}
-
 static _Thread_local int64_t thread_ns;
 
 int64_t infer_thread_ns(void)
@@ -207,7 +228,7 @@ enum err_code infer_run(struct infer_session *s, const struct infer_tensor *in, 
             return rc;
     }
     int64_t start = clock_mono_ns();
-    enum err_code rc = s->backend->run(s, in, out, n_out, err);
+    enum err_code rc = infer_run_rows(s, in, out, n_out, err);
     thread_ns += clock_mono_ns() - start;
     for (size_t i = 0; rc != ERR_NONE && i < n_out; i++)
         infer_tensor_clear(&out[i]);

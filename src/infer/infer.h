@@ -41,13 +41,29 @@ struct infer_port {
     int64_t dims[INFER_DIMS_MAX];
 };
 
+/* What networks run on: the first execution provider that works of the plug-in, CUDA, MIGraphX,
+ * ROCm and OpenVINO, as far as the library has them; else the CPU. A provider brings drivers into
+ * the process that may abort or hang, so each is tried first in a child process, on a network of
+ * two nodes. One that later fails with a network gives that network to the CPU. */
+struct infer_provider_options {
+    const char *name; /* "cpu", or the one to be tried: "plugin", "cuda", "tensorrt", "migraphx",
+                         "rocm", "openvino", "openvino-cpu"; NULL: "auto" */
+    const char *ep_library;        /* the plug-in's, for ONNX Runtime 1.22 or later; NULL: none */
+    int device_id;                 /* which of its devices, from 0 */
+    bool half_openvino, half_rocm; /* compute in f16 */
+    const char *probe_program; /* `PROGRAM infer-probe` calls infer_probe_serve(0); NULL: providers
+                                  are used untried */
+    unsigned probe_timeout_s;  /* after which one hangs */
+};
+
 struct infer_options {
     const char *ort_library; /* NULL: beside the binary, the build's copy, <bindir>/../lib/fovea/,
                                 the system's loader path */
     const char *cache_dir;   /* prepared networks, of their size in all, may be deleted any time;
                                   NULL: prepare every time */
     unsigned n_threads;      /* for one run; 0: one a core */
-    bool one_shot;           /* few runs follow: start sooner, run slower */
+    bool one_shot;           /* few runs follow: start sooner, run slower, on the CPU */
+    struct infer_provider_options provider;
 };
 
 struct infer;
@@ -66,8 +82,15 @@ void infer_rest(struct infer *in);
  */
 enum err_code infer_describe(struct infer *in, char *out, size_t n, struct err *err);
 
-/* What networks run on: "cpu". Static. */
+/* What networks run on, as infer_provider_options calls it; "cpu" until the first session is
+ * opened. Static. */
 const char *infer_provider(const struct infer *in);
+/* The same, decided now if it was not, and not logged. why gets, where another was to be used, what
+ * kept it from that, else "". */
+const char *infer_provider_decide(struct infer *in, char *why, size_t n);
+
+/* The child's part of a trial: read from the socket fd what to try, try it, answer, return. */
+enum err_code infer_probe_serve(int fd, struct err *err);
 
 /* Load the network at path. identity, a string that changes when any of the network's files does,
  * lets it be kept in cache_dir as prepared and used the next time; NULL: nothing is kept, as it
@@ -90,7 +113,8 @@ enum err_code infer_metadata(const struct infer_session *s, const char *key, cha
 
 /* in[i] is the session's input i, all of them; out[0 .. n_out) get its first n_out outputs. Types
  * and shapes are checked against the ports first: ERR_INVALID names the port, what was got and what
- * it takes. On failure all of out is empty. */
+ * it takes. On failure all of out is empty. Where memory does not suffice for all rows (the first
+ * dimension, where it is free everywhere), they are run in parts, of half as many until it does. */
 enum err_code infer_run(struct infer_session *s, const struct infer_tensor *in, size_t n_in,
                         struct infer_tensor *out, size_t n_out, struct err *err);
 

@@ -29,6 +29,20 @@ static void ORT_API_CALL take_log(void *ctx, OrtLoggingLevel severity, const cha
               message);
 }
 
+/* Providers have no code for it: the CPU's and the GPUs' arenas, CUDA, cuBLAS, HIP, OpenCL. */
+static bool says_memory(const char *message)
+{
+    static const char *const words[] = {
+        "Failed to allocate memory", "out of memory", "bad_alloc",
+        "ErrorMemoryAllocation",     "OUT_OF_MEMORY", "ALLOC_FAILED",
+        "OUT_OF_RESOURCES"
+    };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strcasestr(message, words[i]))
+            return true;
+    return false;
+}
+
 enum err_code infer_ort_check(const struct infer_ort *ort, OrtStatus *status, enum err_code other,
                               const char *what, struct err *err)
 {
@@ -44,6 +58,7 @@ enum err_code infer_ort_check(const struct infer_ort *ort, OrtStatus *status, en
     default: break;
     }
     const char *message = ort->api->GetErrorMessage(status);
+    code = says_memory(message) ? ERR_NOMEM : code;
     err_set(err, code, "%s: %.*s", what, (int)strcspn(message, "\n"), message);
     ort->api->ReleaseStatus(status);
     return code;
@@ -100,7 +115,7 @@ static enum err_code open_library(struct infer_ort *ort, const char *library, st
     memcpy(&get_base, &sym, sizeof sym);
     if (!sym)
         return err_set(err, ERR_UNSUPPORTED, "%s: not an ONNX Runtime library", ort->path);
-    const OrtApiBase *base = get_base();
+    const OrtApiBase *base = ort->base = get_base();
     ort->version = base->GetVersionString();
     ort->api = base->GetApi(INFER_ORT_API_VERSION);
     if (!ort->api)

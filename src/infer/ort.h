@@ -4,16 +4,18 @@
 
 #include <onnxruntime_c_api.h>
 
-#include "infer/session.h"
+#include "infer/provider.h"
 
 /* All we call is in this version of the API, and so is every session option set by name; libraries
  * offer all versions up to their own. */
 enum { INFER_ORT_API_VERSION = 11 };
 
 struct infer_ort {
+    const OrtApiBase *base;
     const OrtApi *api;
     OrtEnv *env;
     struct infer_ort_heap *heap; /* NULL: each session has an arena */
+    const OrtEpDevice *plugin;   /* what the plug-in provider runs on; NULL: it is not open */
     const char *version;         /* the library's */
     char path[4096];             /* it was opened as */
 };
@@ -26,6 +28,12 @@ enum err_code infer_ort_get(struct infer *in, struct infer_ort **out, struct err
  * does not explain. */
 enum err_code infer_ort_check(const struct infer_ort *ort, OrtStatus *status, enum err_code other,
                               const char *what, struct err *err);
+
+/* options get p: what infer_ort_ready() was called for. path is the network's. ERR_UNSUPPORTED: it
+ * does not load, or has no such device. */
+enum err_code infer_ort_append(const struct infer *in, const struct infer_ort *ort,
+                               const struct infer_provider *p, const char *path,
+                               OrtSessionOptions *options, struct err *err);
 
 /* What all sessions compute in, registered with ort's environment: *out is NULL where it cannot be
  * (no addresses, or another engine of this process has its own there), and ONNX Runtime's arenas

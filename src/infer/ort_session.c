@@ -164,14 +164,30 @@ static enum err_code make_options(const struct infer *in, const struct infer_ort
     return infer_ort_check(ort, st, ERR_INTERNAL, "ONNX Runtime's options", err);
 }
 
+/* The session's provider, where it has one; a node it does not take is the CPU's. */
+static enum err_code append_provider(const struct infer_session *s, const struct infer_ort *ort,
+                                     const char *path, OrtSessionOptions *options, struct err *err)
+{
+    OrtStatus *st = NULL;
+    if (!s->provider)
+        return ERR_NONE;
+    if (s->whole)
+        st = ort->api->AddSessionConfigEntry(options, "session.disable_cpu_ep_fallback", "1");
+    enum err_code rc = infer_ort_check(ort, st, ERR_INTERNAL, "ONNX Runtime's options", err);
+    return rc == ERR_NONE ? infer_ort_append(s->engine, ort, s->provider, path, options, err) : rc;
+}
+
 /* From memory where bytes is set, else from the file at path; optimised and saved where save_as is
  * set. */
-static enum err_code create(const struct infer *in, struct network *w, const char *path,
-                            const void *bytes, size_t n, const char *save_as, struct err *err)
+static enum err_code create(const struct infer_session *s, const char *path, const void *bytes,
+                            size_t n, const char *save_as, struct err *err)
 {
+    struct network *w = s->state;
     const OrtApi *api = w->ort->api;
     OrtSessionOptions *options = NULL;
-    enum err_code rc = make_options(in, w->ort, bytes != NULL, save_as, &options, err);
+    enum err_code rc = make_options(s->engine, w->ort, bytes != NULL, save_as, &options, err);
+    if (rc == ERR_NONE)
+        rc = append_provider(s, w->ort, path, options, err);
     if (rc == ERR_NONE)
         rc = infer_ort_check(
             w->ort,
@@ -183,13 +199,14 @@ static enum err_code create(const struct infer *in, struct network *w, const cha
     return rc;
 }
 
-static bool open_prepared(const struct infer *in, struct network *w, const struct infer_prepared *p)
+static bool open_prepared(const struct infer_session *s, const struct infer_prepared *p)
 {
+    struct network *w = s->state;
     size_t n;
     struct err why = { 0 };
     if (!infer_prepared_open(p, &w->map, &n))
         return false;
-    enum err_code rc = create(in, w, p->file, w->map.data, n, NULL, &why);
+    enum err_code rc = create(s, p->file, w->map.data, n, NULL, &why);
     if (rc == ERR_NONE) {
         /* What was repacked is not read again; the rest comes back page by page. */
         (void)madvise((void *)(uintptr_t)w->map.data, w->map.size, MADV_DONTNEED);
@@ -203,14 +220,14 @@ static bool open_prepared(const struct infer *in, struct network *w, const struc
 /* Optimise the network at path and keep the outcome. The session that it takes for that is not
  * used: it holds the weights both as they were read and as they are saved, twice their size.
  * Nothing is kept on failure (disk full, over the format's 2 GB), and the caller loads without. */
-static void prepare(const struct infer *in, struct network *w, const char *path,
-                    const struct infer_prepared *p)
+static void prepare(const struct infer_session *s, const char *path, const struct infer_prepared *p)
 {
+    struct network *w = s->state;
     struct infer_prepared_part part;
     struct err why = { 0 };
     if (!infer_prepared_claim(p, &part))
         return;
-    enum err_code rc = create(in, w, path, NULL, 0, part.path, &why);
+    enum err_code rc = create(s, path, NULL, 0, part.path, &why);
     if (rc == ERR_NONE) {
         w->ort->api->ReleaseSession(w->session);
         w->session = NULL;
@@ -242,16 +259,16 @@ static enum err_code ort_open(struct infer_session *s, const char *path, const c
         ERR_INTERNAL, path, err);
     if (rc != ERR_NONE)
         return rc;
-    bool keep = identity && in->options.cache_dir &&
+    bool keep = identity && !s->provider && in->options.cache_dir &&
                 infer_prepared_name(&p, in->options.cache_dir, path, identity, ort->version,
                                     NULL) == ERR_NONE;
-    bool opened = keep && open_prepared(in, w, &p);
+    bool opened = keep && open_prepared(s, &p);
     if (keep && !opened) {
-        prepare(in, w, path, &p);
-        opened = open_prepared(in, w, &p);
+        prepare(s, path, &p);
+        opened = open_prepared(s, &p);
     }
     if (!opened)
-        rc = create(in, w, path, NULL, 0, NULL, err);
+        rc = create(s, path, NULL, 0, NULL, err);
     if (rc == ERR_NONE)
         rc = read_ports(s, err) == ERR_NONE ? ERR_NONE : err_prefix(err, "%s", path);
     return rc;

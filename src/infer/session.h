@@ -3,16 +3,22 @@
 #define FOVEA_INFER_SESSION_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "infer/infer.h"
 
-struct infer_ort; /* ort.h; NULL is fine for close */
+struct infer_provider; /* provider.h */
+struct infer_ort;      /* ort.h; NULL is fine for close */
 void infer_ort_close(struct infer_ort *ort);
 
 struct infer {
     struct infer_options options; /* strings are copies; n_threads >= 1 */
     pthread_mutex_t lock;         /* for opening the library once */
     struct infer_ort *ort;        /* NULL until the first session needs it */
+    pthread_mutex_t deciding;     /* for deciding once */
+    bool decided;
+    _Atomic(const struct infer_provider *) provider; /* NULL: the CPU */
+    char why_not[ERR_MSG_MAX];                       /* what kept others from being used */
 };
 
 /* open fills the session's ports and state; where it fails after setting state, close is called all
@@ -30,12 +36,28 @@ struct infer_backend {
 struct infer_session {
     const struct infer_backend *backend;
     struct infer *engine;
+    const struct infer_provider *provider; /* NULL: the CPU */
+    bool whole;                            /* fail to open where it would leave nodes to the CPU */
+    atomic_size_t rows_max;                /* that memory sufficed for at once; 0: all */
     size_t n_inputs, n_outputs;
     struct infer_port inputs[INFER_PORTS_MAX], outputs[INFER_PORTS_MAX];
     void *state;
 };
 
 extern const struct infer_backend infer_ort_backend, infer_fake_backend;
+
+/* A session of this backend; provider and whole as in it. */
+enum err_code infer_session_open_on(struct infer_session **out, struct infer *in,
+                                    const struct infer_backend *backend,
+                                    const struct infer_provider *provider, bool whole,
+                                    const char *path, const char *identity, struct err *err);
+
+/* infer_run() after its checks: in one run or, where memory does not suffice, in several (rows.c).
+ */
+enum err_code infer_run_rows(struct infer_session *s, const struct infer_tensor *in,
+                             struct infer_tensor *out, size_t n_out, struct err *err);
+/* How many there are that can be run apart; 1 where they cannot. */
+size_t infer_n_rows(const struct infer_session *s, const struct infer_tensor *in, size_t n_out);
 
 const char *infer_type_name(enum infer_type type); /* "f32", ... */
 

@@ -17,9 +17,9 @@
 /* Ignored signals and the mask survive exec: a server that ignores SIGPIPE must not pass that on. A
  * group of its own, since Ctrl-C at a terminal goes to the whole group: when it ends is for us to
  * say. */
-static int spawn(pid_t *pid, const char *path, char *const env[], int child_end)
+static int spawn(pid_t *pid, const char *path, const char *arg, char *const env[], int child_end)
 {
-    char *argv[] = { (char *)(uintptr_t)path, NULL };
+    char *argv[] = { (char *)(uintptr_t)path, (char *)(uintptr_t)arg, NULL };
     sigset_t all, none;
     posix_spawnattr_t attr;
     posix_spawn_file_actions_t actions;
@@ -33,20 +33,21 @@ static int spawn(pid_t *pid, const char *path, char *const env[], int child_end)
                                         POSIX_SPAWN_SETPGROUP);
     int e = posix_spawn_file_actions_adddup2(&actions, child_end, STDIN_FILENO);
     if (!e)
-        e = posix_spawn(pid, path, &actions, &attr, argv, env);
+        e = posix_spawn(pid, path, &actions, &attr, argv, env ? env : environ);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attr);
     return e;
 }
 
-enum err_code process_spawn(struct process *p, const char *path, char *const env[], struct err *err)
+enum err_code process_spawn(struct process *p, const char *path, const char *arg, char *const env[],
+                            struct err *err)
 {
     int pair[2];
     pid_t pid;
     *p = (struct process){ .fd = -1 };
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
         return err_set(err, ERR_IO, "%s: no socket pair: %s", path, strerror(errno));
-    int e = spawn(&pid, path, env, pair[1]);
+    int e = spawn(&pid, path, arg, env, pair[1]);
     close(pair[1]);
     if (e) {
         close(pair[0]);

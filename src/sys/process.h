@@ -2,7 +2,7 @@
  *
  * The child's standard input is one end of a SOCK_SEQPACKET pair: whole messages or none, and its
  * end of file is how either side learns that the other is gone. Nothing else of ours reaches it:
- * the environment is what the caller names, signals are reset, descriptors are close-on-exec.
+ * the environment is what the caller says, signals are reset, descriptors are close-on-exec.
  *
  * Bytes travel beside a message as a memfd (memfd.h). Any thread; one process struct is for one
  * thread at a time. */
@@ -23,9 +23,9 @@ struct process {
     int fd;    /* our end of the socket, or -1 */
 };
 
-/* Start the program at path (no search) with this environment; argv is its name only.
- * ERR_NOT_FOUND, ERR_IO. */
-enum err_code process_spawn(struct process *p, const char *path, char *const env[],
+/* Start the program at path (no search) with this argument (NULL: none) and environment (NULL:
+ * ours). ERR_NOT_FOUND, ERR_IO. */
+enum err_code process_spawn(struct process *p, const char *path, const char *arg, char *const env[],
                             struct err *err);
 /* Close the socket, kill the child if it still runs, reap it; p is empty again. *status (may be
  * NULL) is as of waitpid(), for process_describe(); 0 where there was no child. */

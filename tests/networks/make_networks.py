@@ -5,6 +5,7 @@
   three.onnx   x i64 [n] -> x as f32, as i32, as u8
   half.onnx    x f16 [n] -> x: a type that infer/ does not hold
   huge.onnx    shape i64 [2] -> zeros f32 of that shape, so a run asks for any amount of memory
+  rows.onnx    x f32 [n, 16] -> y f32 [n, 4], one product of matrices
   conv.onnx    x f32 [n, 3, 8, 8] -> two convolutions, mean: what is laid out for the CPU when prepared
 """
 import pathlib
@@ -31,6 +32,8 @@ save('three', [h.make_node('Cast', ['x'], [o], to=t) for o, t in (('f', T.FLOAT)
      [('x', T.INT64, ['n'])], [('f', T.FLOAT, ['n']), ('i', T.INT32, ['n']), ('u', T.UINT8, ['n'])])
 save('half', [h.make_node('Identity', ['x'], ['y'])], [('x', T.FLOAT16, ['n'])], [('y', T.FLOAT16, ['n'])])
 save('huge', [h.make_node('ConstantOfShape', ['shape'], ['y'])], [('shape', T.INT64, [2])], [('y', T.FLOAT, ['a', 'b'])])
+save('rows', [h.make_node('MatMul', ['x', 'm'], ['y'])], [('x', T.FLOAT, ['n', 16])], [('y', T.FLOAT, ['n', 4])],
+     [('m', np.arange(64, dtype=np.float32).reshape(16, 4) / 8 - 4)])
 
 random = np.random.default_rng(1)
 save('conv',
