@@ -20,6 +20,10 @@ NOT_RUN = {
     'deploy/build-deb': 'builds for minutes; tools/test_deb runs it in a bare root, and what follows',
     'sudo apt install ./build-deb/fovea_*.deb': 'tools/test_deb does it',
     'fovea verify --against http://immich-ml:3003 ~/Pictures': 'needs the other service; test_verify.py has a stand-in',
+    'python3 -m pip download --no-deps onnxruntime-gpu && unzip -o onnxruntime_gpu-*.whl -d onnxruntime-gpu':
+        'a download of 300 MB, of use with a GPU',
+    'FOVEA_ORT_LIBRARY=$(echo $PWD/onnxruntime-gpu/onnxruntime/capi/libonnxruntime.so.1*) build/fovea doctor':
+        'the library that the line before it fetches',
     'sudo systemctl restart fovea': 'no systemd runs where tests do; tools/test_deb runs the unit by its command line',
 }
 # No engine runs where tests do; tools/test_image takes the Dockerfile's steps.
