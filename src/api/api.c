@@ -115,6 +115,18 @@ static bool check_fields(const struct http_request *r, struct http_response *out
     return true;
 }
 
+/* What another service handed over stays here. */
+static enum err_code run(const struct api *api, const struct http_request *r,
+                         const struct predict_entries *entries, const struct predict_input *in,
+                         struct buf *json, struct err *err)
+{
+    if (!api->router || http_field(r, REMOTE_FIELD))
+        return predict_run(api->predict, entries, in, json, err);
+    return remote_router_run(api->router, api->predict, entries,
+                             http_field(r, "entries")->data.data, in, http_request_id(r), json,
+                             err);
+}
+
 static void predict(const struct http_request *r, struct http_response *out, void *ctx)
 {
     const struct api *api = ctx;
@@ -135,7 +147,7 @@ static void predict(const struct http_request *r, struct http_response *out, voi
         return;
     }
     if (read_input(r, &in, out)) {
-        if (predict_run(api->predict, &entries, &in, &out->body, &e) == ERR_NONE)
+        if (run(api, r, &entries, &in, &out->body, &e) == ERR_NONE)
             out->status = 200;
         else
             put_detail(out, status_of(e.code), e.msg);

@@ -18,13 +18,15 @@
 
 #include "http/http.h"
 #include "predict/predict.h"
+#include "remote/remote.h"
 
 enum api_phase { API_STARTING, API_READY, API_STOPPING };
 
 /* What the handlers get as ctx. */
 struct api {
     struct predict *predict;
-    size_t max_entries_bytes; /* of the field `entries` */
+    struct remote_router *router; /* NULL: all is done here */
+    size_t max_entries_bytes;     /* of the field `entries` */
     int64_t start_wall_ns;
     atomic_int phase; /* of enum api_phase; whoever serves sets it */
 };

@@ -214,6 +214,34 @@ static void put_process(struct page *g, const struct api *api)
     put(g, "fovea_build_info", "version=\"" FOVEA_VERSION "\"", "1");
 }
 
+/* Of a kind that this service keeps to itself there is nothing to tell. */
+static void put_upstreams(struct page *g, const struct remote_router *r)
+{
+    static const char up[] = "fovea_upstream_up", requests[] = "fovea_upstream_requests_total";
+    char labels[LABELS_MAX];
+    family(g, up, "gauge", "Does the service that does this kind of work answer its ping?");
+    for (int k = 0; k < REMOTE_N_KINDS; k++) {
+        bool is_up;
+        snprintf(labels, sizeof labels, "kind=\"%s\"", remote_kind_name((enum remote_kind)k));
+        if (remote_router_stats(r, (enum remote_kind)k, &is_up))
+            put_count(g, up, labels, is_up);
+    }
+    family(g, requests, "counter",
+           "Requests handed over: answered there, failed there and done here, done here before.");
+    for (int k = 0; k < REMOTE_N_KINDS; k++) {
+        bool is_up;
+        const struct remote_stats *s = remote_router_stats(r, (enum remote_kind)k, &is_up);
+        const struct count *counts[] = { s ? &s->n_answered : NULL, s ? &s->n_failed : NULL,
+                                         s ? &s->n_overtaken : NULL };
+        static const char *const results[] = { "answered", "failed", "overtaken" };
+        for (int i = 0; s && i < 3; i++) {
+            snprintf(labels, sizeof labels, "kind=\"%s\",result=\"%s\"",
+                     remote_kind_name((enum remote_kind)k), results[i]);
+            put_count(g, requests, labels, count_read(counts[i]));
+        }
+    }
+}
+
 void api_metrics(const struct http_request *r, struct http_response *out, void *ctx)
 {
     const struct api *api = ctx;
@@ -223,6 +251,8 @@ void api_metrics(const struct http_request *r, struct http_response *out, void *
     put_predict(&g, predict_stats(api->predict));
     family(&g, "fovea_model_loaded_bytes", "gauge", "Models that are loaded: size of their files.");
     predict_each_loaded(api->predict, put_loaded, &g);
+    if (api->router)
+        put_upstreams(&g, api->router);
     put_process(&g, api);
     out->type = "text/plain; version=0.0.4; charset=utf-8";
     if (g.rc == ERR_NONE)

@@ -5,8 +5,8 @@
 
 #include "app/cli.h"
 #include "app/config.h"
-#include "app/remote.h"
 #include "base/str.h"
+#include "remote/remote.h"
 
 enum { TIMEOUT_MS = 3000 };
 

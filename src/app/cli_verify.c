@@ -6,9 +6,9 @@
 #include "app/cli.h"
 #include "app/engine.h"
 #include "app/out.h"
-#include "app/remote.h"
 #include "app/verify.h"
 #include "base/str.h"
+#include "remote/remote.h"
 #include "sys/clock.h"
 
 enum { PING_MS = 5000 };

@@ -65,6 +65,8 @@ struct config {
     int max_body_mib, max_bodies_mib, max_fields, max_entries_kib;
     int model_ttl_s, model_ttl_poll_s, ttl_s[CONFIG_N_KINDS]; /* ttl_s: -1 for model_ttl_s */
     char *preload[CONFIG_N_KINDS];                            /* names, commas between */
+    char *upstreams[4]; /* URLs: clip visual, clip textual, faces, ocr */
+    int hedge_ms;       /* 0: never */
     int models_mib, pressure_percent;
     int max_batch_faces, max_batch_ocr; /* 0: not given */
     /* of downloads */

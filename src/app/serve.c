@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "http/http.h"
+#include "remote/remote.h"
 #include "sys/clock.h"
 #include "sys/cpu.h"
 #include "sys/memory.h"
@@ -121,6 +122,22 @@ static bool serve_until_told(struct http_server *s, const struct config *c, stru
     return true;
 }
 
+/* *out is NULL where all is done here. */
+static enum err_code make_router(struct remote_router **out, const struct config *c,
+                                 const char *token, struct err *err)
+{
+    bool any = false;
+    struct remote_options o = { .hedge_ms = (unsigned)c->hedge_ms,
+                                .token = token,
+                                .ca_file = c->ca_file };
+    for (int k = 0; k < REMOTE_N_KINDS; k++) {
+        o.urls[k] = c->upstreams[k];
+        any |= o.urls[k] != NULL;
+    }
+    *out = NULL;
+    return any ? remote_router_create(out, &o, err) : ERR_NONE;
+}
+
 static enum err_code listen_and_serve(const struct config *c, struct engine *e,
                                       struct http_options *o, const sigset_t *signals,
                                       struct err *err)
@@ -134,10 +151,14 @@ static enum err_code listen_and_serve(const struct config *c, struct engine *e,
     o->ctx = &api;
     o->token = token;
     if (rc == ERR_NONE)
+        rc = make_router(&api.router, c, token, err);
+    if (rc == ERR_NONE)
         rc = http_server_open(&s, o, err);
     free(token);
-    if (rc != ERR_NONE)
+    if (rc != ERR_NONE) {
+        remote_router_destroy(api.router);
         return rc;
+    }
     if (o->unix_path)
         log_write(LOG_INFO, "listening on %s", o->unix_path);
     else
@@ -148,6 +169,7 @@ static enum err_code listen_and_serve(const struct config *c, struct engine *e,
     if (!ended)
         _exit(0);
     http_server_close(s);
+    remote_router_destroy(api.router);
     return ERR_NONE;
 }
 

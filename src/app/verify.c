@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "app/remote.h"
 #include "base/str.h"
+#include "remote/remote.h"
 #include "sys/clock.h"
 #include "sys/file.h"
 

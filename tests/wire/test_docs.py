@@ -30,7 +30,7 @@ NOT_RUN = {
 ENGINE = ('docker ',)
 # Pages whose commands are run by a test of their own.
 ELSEWHERE = {'docs/models.md': 'test_models.py', 'docs/operations.md': 'test_docs_operations.py',
-             'docs/verify.md': 'test_verify.py'}
+             'docs/upstream.md': 'test_upstream.py', 'docs/verify.md': 'test_verify.py'}
 # Of Immich's server, not of its machine-learning service; proxies are libcurl's.
 NOT_OURS = {'IMMICH_MACHINE_LEARNING_URL', 'IMMICH_VERSION'}
 
@@ -126,7 +126,8 @@ def test_every_setting_is_taken(settings, start, models, tmp_path):
     given = {env: a_value(values, default, tmp_path) for env, (values, default, _) in settings.items()
              if env not in ('FOVEA_ORT_LIBRARY', 'SSL_CERT_FILE', 'MACHINE_LEARNING_CACHE_FOLDER')
              and not env.startswith(('FOVEA_TOKEN', 'FOVEA_TLS'))}
-    given = {**given, **{env: 'fake' for env in given if '_PRELOAD__' in env}, 'IMMICH_HOST': '127.0.0.1'}
+    given = {**given, **{env: 'fake' for env in given if '_PRELOAD__' in env}, 'IMMICH_HOST': '127.0.0.1',
+             **{env: 'http://127.0.0.1:1' for env in given if '_UPSTREAM_' in env and not env.endswith('_MS')}}
     server = start(folder=models, **given)
     assert server.ask('GET', '/ping')[2] == b'pong'
     told = {env for env in settings for line in server.log if f'{env} does nothing here' in line}
