@@ -71,6 +71,7 @@ enum err_code engine_init(struct engine *e, const struct config *c, unsigned n_t
                                  .max_batch_faces = (size_t)c->max_batch_faces,
                                  .max_batch_ocr = (size_t)c->max_batch_ocr,
                                  .infer = engine_infer(c, n_threads, use) };
+    p.infer.provider.cancel = &e->stop;
     char helper[PATH_BYTES];
     enum err_code rc = use == ENGINE_SERVICE ? set_service(e, c, &p, err) : ERR_NONE;
     if (rc == ERR_NONE)

@@ -3,7 +3,8 @@
  * An `infer` is the engine: the inference library (opened when the first session needs it) and what
  * all sessions share. A session is one loaded network. What runs it is decided by the file:
  *
- *   model.onnx                     ONNX Runtime (ort.c)
+ *   model.onnx                     ONNX Runtime (ort.c), on an execution provider that works, else
+ *                                  on the CPU (provider.h)
  *   "fovea-fake 1 ..." as line 1   fake.c, a toy for tests that need neither library nor weights
  *
  * Ownership: a session must be closed before its engine is destroyed. Output tensors own their
@@ -12,6 +13,7 @@
 #ifndef FOVEA_INFER_INFER_H
 #define FOVEA_INFER_INFER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -54,6 +56,7 @@ struct infer_provider_options {
     const char *probe_program; /* `PROGRAM infer-probe` calls infer_probe_serve(0); NULL: providers
                                   are used untried */
     unsigned probe_timeout_s;  /* after which one hangs */
+    const atomic_bool *cancel; /* true: wait for no trial any more; NULL: never */
 };
 
 struct infer_options {

@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "infer/ort.h"
+#include "sys/clock.h"
 #include "sys/memfd.h"
 #include "sys/process.h"
 
@@ -161,6 +162,25 @@ enum err_code infer_probe_serve(int fd, struct err *err)
 
 /* ---- who asks ---- */
 
+/* In slices, so that a service that is to stop does. */
+static enum err_code wait_for_answer(const struct infer_provider_options *o, int fd,
+                                     struct answer *a, struct err *err)
+{
+    const int64_t start = clock_mono_ns();
+    for (;;) {
+        struct err why = { 0 };
+        enum err_code rc = process_recv(fd, a, sizeof *a, NULL, 0, 200, &why);
+        if (rc == ERR_NONE)
+            return rc;
+        if (rc != ERR_LIMIT)
+            return err_set(err, rc, "%s", why.msg);
+        if (o->cancel && atomic_load(o->cancel))
+            return err_set(err, ERR_CANCELLED, "its trial was broken off");
+        if (clock_ms_since(start) >= 1000.0 * o->probe_timeout_s)
+            return err_set(err, rc, "a trial of it took longer than %u s", o->probe_timeout_s);
+    }
+}
+
 static enum err_code ask(const struct infer *in, const struct infer_ort *ort, unsigned which,
                          struct err *err)
 {
@@ -182,12 +202,12 @@ static enum err_code ask(const struct infer *in, const struct infer_ort *ort, un
         return rc;
     rc = process_send(child.fd, &q, sizeof q, NULL, 0, &why);
     if (rc == ERR_NONE)
-        rc = process_recv(child.fd, &a, sizeof a, NULL, 0, (int)q.timeout_s * 1000, &why);
+        rc = wait_for_answer(o, child.fd, &a, &why);
     process_kill(&child, &status);
     if (rc == ERR_NONE)
         return a.code == ERR_NONE ? a.code : err_set(err, a.code, "%s", a.msg);
-    if (rc == ERR_LIMIT)
-        return err_set(err, rc, "a trial of it took longer than %u s", q.timeout_s);
+    if (rc == ERR_LIMIT || rc == ERR_CANCELLED)
+        return err_set(err, rc, "%s", why.msg);
     return err_set(err, rc, "a trial of it was %s", process_describe(status, how));
 }
 
