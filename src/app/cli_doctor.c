@@ -42,7 +42,8 @@ static void check_cpu(void)
     tell(GOOD, "CPU", text);
 }
 
-static void check_infer(const struct config *c)
+/* What does not work was told, so the rest is done on the CPU and it is not tried again. */
+static void check_infer(struct config *c)
 {
     struct err err = { 0 };
     struct infer *in = NULL;
@@ -56,6 +57,8 @@ static void check_infer(const struct config *c)
         const char *provider = infer_provider_decide(in, why, sizeof why);
         snprintf(text, sizeof text, "%s%s%s", provider, *why ? "; not used: " : "", why);
         tell(*why ? NOTE : GOOD, "provider", text);
+        if (!strcmp(provider, config_providers[CONFIG_CPU]))
+            c->provider = CONFIG_CPU;
     }
     infer_destroy(in);
 }
@@ -244,12 +247,13 @@ static int run(const struct cli_call *call)
 {
     if (call->n_args)
         return cli_usage(call, "takes no argument");
+    struct config c = *call->config; /* its strings are lent */
     tell(GOOD, "fovea", FOVEA_VERSION);
     check_cpu();
-    check_infer(call->config);
+    check_infer(&c);
     check_helper();
-    check_models(call->config);
-    check_library(cli_library(call), call->config);
+    check_models(&c);
+    check_library(cli_library(call), &c);
     return n_faults ? EXIT_FAILED : EXIT_OK;
 }
 

@@ -38,6 +38,7 @@ struct config_setting {
 extern const struct config_setting config_settings[];
 extern const size_t config_n_settings;
 extern const char *const config_providers[]; /* ends with NULL */
+enum { CONFIG_CPU = 1 };                     /* of them */
 
 enum {
     CONFIG_N_KINDS = 6

@@ -29,6 +29,17 @@ static void ORT_API_CALL take_log(void *ctx, OrtLoggingLevel severity, const cha
               message);
 }
 
+/* Of "/source/file.cc:393 function [ONNXRuntimeError] : 1 : FAIL : what happened" the last. */
+static const char *the_point(const char *message)
+{
+    const char *at = strstr(message, "[ONNXRuntimeError] : ");
+    for (int i = 0; i < 3 && at; i++) {
+        at = strstr(at, " : ");
+        at = at ? at + 3 : NULL;
+    }
+    return at ? at : message;
+}
+
 /* Providers have no code for it: the CPU's and the GPUs' arenas, CUDA, cuBLAS, HIP, OpenCL. */
 static bool says_memory(const char *message)
 {
@@ -57,7 +68,7 @@ enum err_code infer_ort_check(const struct infer_ort *ort, OrtStatus *status, en
     case ORT_NOT_IMPLEMENTED: code = ERR_UNSUPPORTED; break;
     default: break;
     }
-    const char *message = ort->api->GetErrorMessage(status);
+    const char *message = the_point(ort->api->GetErrorMessage(status));
     code = says_memory(message) ? ERR_NOMEM : code;
     err_set(err, code, "%s: %.*s", what, (int)strcspn(message, "\n"), message);
     ort->api->ReleaseStatus(status);

@@ -120,11 +120,12 @@ static OrtStatus *append_migraphx(const struct call *c)
                                                          p.n);
 }
 
-static OrtStatus *append_openvino_on(const struct call *c, const char *device)
+static OrtStatus *append_openvino_on(const struct call *c, const char *device,
+                                     const char *precision)
 {
     struct pairs p = { 0 };
     add(&p, "device_type", device);
-    add(&p, "precision", c->in->options.provider.half_openvino ? "FP16" : "FP32");
+    add(&p, "precision", precision);
     (void)add_folder(&p, "cache_dir", c->in, "openvino", c->path);
     return c->api->SessionOptionsAppendExecutionProvider(c->options, "OpenVINO", p.keys, p.values,
                                                          p.n);
@@ -134,13 +135,14 @@ static OrtStatus *append_openvino(const struct call *c)
 {
     char device[32];
     snprintf(device, sizeof device, "GPU.%d", c->in->options.provider.device_id);
-    return append_openvino_on(c, device);
+    return append_openvino_on(c, device, c->in->options.provider.half_openvino ? "FP16" : "FP32");
 }
 
-/* The C API does not list its devices, so one without a GPU is another provider. */
+/* The C API does not list its devices, so one without a GPU is another provider. It refuses FP16
+ * there. */
 static OrtStatus *append_openvino_cpu(const struct call *c)
 {
-    return append_openvino_on(c, "CPU");
+    return append_openvino_on(c, "CPU", "FP32");
 }
 
 static OrtStatus *append_plugin(const struct call *c)

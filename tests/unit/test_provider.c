@@ -310,7 +310,7 @@ static void settings_reach_the_provider(void)
     };
     CHECK_STR(told(all, p, NULL), "OpenVINO device_type=GPU.2 precision=FP16\n");
     p.name = "openvino-cpu";
-    CHECK_STR(told(all, p, NULL), "OpenVINO device_type=CPU precision=FP16\n");
+    CHECK_STR(told(all, p, NULL), "OpenVINO device_type=CPU precision=FP32\n");
     p.name = "migraphx";
     CHECK_STR(told(all, p, NULL), "MIGraphX device_id=2 migraphx_fp16_enable=1\n");
     p.name = "tensorrt";

@@ -185,7 +185,7 @@ def literals():
         yield from (s.replace('\\"', '"') for s in re.findall(r'"((?:[^"\\\n]|\\.)+)"', text))
 
 
-@pytest.mark.parametrize('page', ['docs/models.md', 'docs/troubleshooting.md'])
+@pytest.mark.parametrize('page', ['docs/hardware.md', 'docs/models.md', 'docs/troubleshooting.md'])
 def test_messages_that_a_page_explains(page):
     """The first column of a table headed "it says": `...` stands for what varies."""
     known = list(literals())
