@@ -67,6 +67,7 @@ enum err_code infer_create(struct infer **out, const struct infer_options *o, st
         return err_set(err, ERR_NOMEM, "inference engine");
     pthread_mutex_init(&in->lock, NULL);
     pthread_mutex_init(&in->deciding, NULL);
+    pthread_mutex_init(&in->seen.lock, NULL);
     in->options = (struct infer_options){ .n_threads = o->n_threads ? o->n_threads : cpu_count(),
                                           .one_shot = o->one_shot,
                                           .provider = o->provider };
@@ -90,6 +91,7 @@ void infer_destroy(struct infer *in)
     infer_ort_close(in->ort);
     pthread_mutex_destroy(&in->lock);
     pthread_mutex_destroy(&in->deciding);
+    pthread_mutex_destroy(&in->seen.lock);
     const struct infer_provider_options *p = &in->options.provider;
     const char *const strings[] = { in->options.ort_library, in->options.cache_dir, p->name,
                                     p->ep_library, p->probe_program };

@@ -204,7 +204,7 @@ static bool open_prepared(const struct infer_session *s, const struct infer_prep
     struct network *w = s->state;
     size_t n;
     struct err why = { 0 };
-    if (!infer_prepared_open(p, &w->map, &n))
+    if (!infer_prepared_open(p, &s->engine->seen, &w->map, &n))
         return false;
     enum err_code rc = create(s, p->file, w->map.data, n, NULL, &why);
     if (rc == ERR_NONE) {

@@ -44,6 +44,9 @@ struct trailer {
  * second can be spent on. Time is told by mtime, since access times are often not kept. */
 #define UNUSED_NS ((int64_t)30 * 24 * 3600 * 1000000000)
 
+/* A file in use is marked so at most so often: each mark is a change of the file. */
+#define TOUCH_NS ((int64_t)24 * 3600 * 1000000000)
+
 #define PREFIX "network-"
 #define SUFFIX ".ort"
 #define PART ".part"
@@ -127,9 +130,57 @@ enum err_code infer_prepared_name(struct infer_prepared *p, const char *cache_di
     return ERR_NONE;
 }
 
-bool infer_prepared_open(const struct infer_prepared *p, struct file_map *map, size_t *n)
+/* Of the file as it is now, by its place, size and times; marked as being in use. */
+static bool take_print(const struct infer_prepared *p, uint8_t out[HASH_BYTES])
 {
-    if (file_map_open(map, p->file, NULL) != ERR_NONE)
+    struct stat st;
+    struct hash h;
+    if (stat(p->file, &st))
+        return false;
+    if (clock_wall_ns() - clock_ns(&st.st_mtim) > TOUCH_NS) {
+        (void)utimensat(AT_FDCWD, p->file, NULL, 0);
+        if (stat(p->file, &st))
+            return false;
+    }
+    const int64_t parts[] = { (int64_t)st.st_dev, (int64_t)st.st_ino, (int64_t)st.st_size,
+                              clock_ns(&st.st_mtim), clock_ns(&st.st_ctim) };
+    hash_init(&h);
+    hash_update(&h, p->key, sizeof p->key);
+    hash_update(&h, parts, sizeof parts);
+    hash_final(&h, out);
+    return true;
+}
+
+static bool is_seen(struct infer_prepared_seen *s, const uint8_t print[HASH_BYTES])
+{
+    bool found = false;
+    pthread_mutex_lock(&s->lock);
+    for (size_t i = 0; i < s->n && i < INFER_PREPARED_SEEN_MAX && !found; i++)
+        found = !memcmp(s->prints[i], print, HASH_BYTES);
+    pthread_mutex_unlock(&s->lock);
+    return found;
+}
+
+/* Every byte; remembered where the file was the same before and after. */
+static bool is_whole(const struct infer_prepared *p, struct infer_prepared_seen *s,
+                     const uint8_t print[HASH_BYTES], const uint8_t *bytes, const struct trailer *t)
+{
+    uint8_t now[HASH_BYTES];
+    if (t->checksum != checksum(bytes, (size_t)t->n_bytes))
+        return false;
+    if (take_print(p, now) && !memcmp(now, print, HASH_BYTES)) {
+        pthread_mutex_lock(&s->lock);
+        memcpy(s->prints[s->n++ % INFER_PREPARED_SEEN_MAX], print, HASH_BYTES);
+        pthread_mutex_unlock(&s->lock);
+    }
+    return true;
+}
+
+bool infer_prepared_open(const struct infer_prepared *p, struct infer_prepared_seen *seen,
+                         struct file_map *map, size_t *n)
+{
+    uint8_t print[HASH_BYTES];
+    if (!take_print(p, print) || file_map_open(map, p->file, NULL) != ERR_NONE)
         return false;
     struct trailer t;
     if (map->size > sizeof t) {
@@ -137,10 +188,8 @@ bool infer_prepared_open(const struct infer_prepared *p, struct file_map *map, s
         *n = map->size - sizeof t;
         memcpy(&t, bytes + *n, sizeof t);
         if (!memcmp(t.magic, magic, sizeof magic) && !memcmp(t.key, p->key, sizeof t.key) &&
-            t.n_bytes == *n && t.checksum == checksum(bytes, *n)) {
-            (void)utimensat(AT_FDCWD, p->file, NULL, 0); /* it is in use */
+            t.n_bytes == *n && (is_seen(seen, print) || is_whole(p, seen, print, bytes, &t)))
             return true;
-        }
     }
     file_map_close(map);
     return false;

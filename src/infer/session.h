@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 
 #include "infer/infer.h"
+#include "infer/prepared.h"
 
 struct infer_provider; /* provider.h */
 struct infer_ort;      /* ort.h; NULL is fine for close */
@@ -19,6 +20,7 @@ struct infer {
     bool decided;
     _Atomic(const struct infer_provider *) provider; /* NULL: the CPU */
     char why_not[ERR_MSG_MAX];                       /* what kept others from being used */
+    struct infer_prepared_seen seen;
 };
 
 /* open fills the session's ports and state; where it fails after setting state, close is called all
