@@ -180,6 +180,7 @@ static void work(void *arg, unsigned worker)
     count_time(&s->stats.queue, r->taken_ns - r->whole_ns);
     if (!atomic_load(&r->gone))
         r->route->fn(r, &r->response, s->o.ctx);
+    form_clear(&r->form); /* who has read the answer must find its room free */
     peers_answer(&s->peers, r);
     request_release(r);
     atomic_fetch_sub(&s->stats.n_running, 1);
