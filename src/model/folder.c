@@ -74,11 +74,11 @@ enum err_code model_find(const char *models_dir, enum model_task task, const cha
         return rc;
     if (model_known(task, out->name))
         return err_set(err, ERR_NOT_FOUND,
-                       "model \"%s\": no folder %s (`fovea models pull %s` fetches it)", out->name,
-                       out->dir, out->name);
+                       "model \"%s\" is not there; `fovea models pull %s` fetches it", out->name,
+                       out->name);
     return err_set(err, ERR_NOT_FOUND,
-                   "model \"%s\": no folder %s (tools/make_starter makes the starter model)",
-                   out->name, out->dir);
+                   "model \"%s\" is not there%s; `fovea models list` names what is", out->name,
+                   strcmp(out->name, "starter") ? "" : " (tools/make_starter makes it)");
 }
 
 enum err_code model_path(const struct model_folder *f, enum model_type type, const char *file,

@@ -72,6 +72,11 @@ def test_entries_that_cannot_be_carried_out(server, entries, status, word):
     assert got == status and word in answer['detail']
 
 
+def test_a_model_that_is_not_there_says_what_to_do(server):
+    status, answer = server.predict({'clip': {'textual': {'modelName': 'absent'}}}, text='dog')
+    assert (status, answer['detail']) == (404, 'model "absent" is not there; `fovea models list` names what is')
+
+
 @pytest.mark.parametrize('fields, word', [
     ({}, 'Either image or text must be provided'), ({'text': ''}, 'Either image or text must be provided'),
     ({'image': b''}, 'empty'), ({'image': b'not an image'}, ''), ({'image': 'text'}, 'filename'),
