@@ -201,14 +201,20 @@ enum err_code fetch_repair(struct fetch *f, const struct model_row *row, enum mo
 struct listed {
     const struct fetch *fetch;
     const struct model_row *row;
+    struct model_file told[MODEL_FILES_MAX]; /* n_told: what the type before needs */
+    size_t n_told;
     fetch_missing_fn fn;
     void *ctx;
 };
 
+/* config.json is of both types. */
 static void list_one(const struct model_file *m, const char *path, void *ctx)
 {
     const struct listed *l = ctx;
     char url[1024];
+    for (size_t i = 0; i < l->n_told; i++)
+        if (!strcmp(l->told[i].path, m->path))
+            return;
     plan_url(l->fetch, l->row, m, url, sizeof url);
     l->fn(path, url, l->ctx);
 }
@@ -216,7 +222,9 @@ static void list_one(const struct model_file *m, const char *path, void *ctx)
 void fetch_list_missing(const struct fetch *f, const struct model_row *row, fetch_missing_fn fn,
                         void *ctx)
 {
-    struct listed l = { f, row, fn, ctx };
-    for (int i = 0; i < 2; i++)
-        each_missing(f, row, model_types(row->task)[i], list_one, &l);
+    const enum model_type *types = model_types(row->task);
+    struct listed l = { .fetch = f, .row = row, .fn = fn, .ctx = ctx };
+    each_missing(f, row, types[0], list_one, &l);
+    l.n_told = model_files(row, types[0], l.told);
+    each_missing(f, row, types[1], list_one, &l);
 }

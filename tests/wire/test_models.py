@@ -383,6 +383,7 @@ def test_offline_says_what_is_missing(models, hub):
     assert done.status == 1 and 'HF_HUB_OFFLINE' in done.err and not hub.requests
     for name in NEEDED:
         assert f'{models.clip}/{name}\n    from {hub.url}/immich-app/{NAME}/resolve/main/{name}\n' in done.err
+    assert done.err.count('    from ') == len(NEEDED)
     assert models('pull', NAME).status == 0
     (models.clip / VISUAL).unlink()
     done = models('pull', NAME, HF_HUB_OFFLINE='true')
