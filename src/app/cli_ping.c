@@ -27,7 +27,7 @@ static enum err_code ping(const char *url, bool is_own, const char *ca_file, str
     struct net *net = NULL;
     enum err_code rc = net_create(&net, ca_file, err);
     if (rc == ERR_NONE)
-        rc = remote_ping(net, url, is_own, TIMEOUT_MS, err);
+        rc = remote_ping(net, url, is_own, TIMEOUT_MS, NULL, err);
     net_destroy(net);
     return rc;
 }

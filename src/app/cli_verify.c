@@ -73,7 +73,7 @@ static enum err_code run_checks(struct verify *v, const struct cli_call *call,
     out_progress_init(&p.bar, stderr);
     for (size_t i = 0; i < v->n_checks; i++)
         p.at.n_total += verify_n_inputs(v, &v->checks[i]);
-    enum err_code rc = remote_ping(net, v->url, false, PING_MS, err);
+    enum err_code rc = remote_ping(net, v->url, false, PING_MS, NULL, err);
     if (rc == ERR_NONE)
         rc = verify_load(v, predict, err);
     p.start_ns = clock_mono_ns();

@@ -20,14 +20,15 @@ static char *url_of(const char *base, const char *path, struct err *err)
 }
 
 enum err_code remote_ping(struct net *net, const char *base, bool any_certificate,
-                          unsigned timeout_ms, struct err *err)
+                          unsigned timeout_ms, const atomic_bool *cancel, struct err *err)
 {
     struct net_response answer = { .body.limit = 256 };
     char *url = url_of(base, "/ping", err);
     struct net_request r = { .url = url,
                              .any_certificate = any_certificate,
                              .connect_ms = timeout_ms,
-                             .timeout_ms = timeout_ms };
+                             .timeout_ms = timeout_ms,
+                             .cancel = cancel };
     enum err_code rc = url ? net_send(net, &r, &answer, err) : ERR_NOMEM;
     if (rc == ERR_NONE &&
         (answer.status != 200 || !answer.body.len || strcmp(answer.body.data, "pong") != 0))

@@ -21,9 +21,9 @@ struct remote_router {
     char *token;
     unsigned hedge_ms;
     struct upstream upstreams[REMOTE_N_KINDS];
-    pthread_mutex_t lock; /* over what follows */
+    atomic_bool is_closing; /* set under the lock; breaks a ping off */
+    pthread_mutex_t lock;   /* over what follows */
     pthread_cond_t changed;
-    bool is_closing;
     size_t n_flights;
     pthread_t watcher;
     bool is_watched;
@@ -83,9 +83,11 @@ static void *watch(void *arg)
         for (int k = 0; k < REMOTE_N_KINDS; k++) {
             struct upstream *u = &r->upstreams[k];
             struct err why = { 0 };
-            if (u->url)
-                set_up(u, remote_ping(r->net, u->url, false, REMOTE_PING_MS, &why) == ERR_NONE,
-                       why.msg);
+            enum err_code rc =
+                u->url ? remote_ping(r->net, u->url, false, REMOTE_PING_MS, &r->is_closing, &why)
+                       : ERR_CANCELLED;
+            if (rc != ERR_CANCELLED)
+                set_up(u, rc == ERR_NONE, why.msg);
         }
     } while (wait_for_next(r));
     return NULL;
@@ -148,7 +150,7 @@ void remote_router_destroy(struct remote_router *r)
     if (!r)
         return;
     pthread_mutex_lock(&r->lock);
-    r->is_closing = true;
+    atomic_store(&r->is_closing, true);
     pthread_cond_broadcast(&r->changed);
     while (r->n_flights) /* nobody waits for them: they give up */
         pthread_cond_wait(&r->changed, &r->lock);

@@ -1,4 +1,5 @@
 """Requests handed over to other services: which, and that each is answered whatever becomes of them."""
+import contextlib
 import http.server
 import json
 import pathlib
@@ -268,6 +269,17 @@ def test_a_client_that_leaves(start, other):
     _, seconds = server.stop()
     release.set()
     assert seconds < 8
+
+
+def test_stops_while_it_pings(start):
+    """Four that take a connection and say nothing: a ping of each takes two seconds."""
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_server(('127.0.0.1', 0))) for _ in range(4)]
+        urls = [f'http://127.0.0.1:{s.getsockname()[1]}' for s in silent]
+        server = start(FOVEA_UPSTREAM_CLIP_VISUAL=urls[0], FOVEA_UPSTREAM_CLIP_TEXTUAL=urls[1],
+                       FOVEA_UPSTREAM_FACIAL_RECOGNITION=urls[2], FOVEA_UPSTREAM_OCR=urls[3])
+        _, seconds = server.stop()
+    assert seconds < 4
 
 
 @pytest.mark.parametrize('url', ['gpu:3003', 'ftp://gpu', 'file:///etc/passwd'])
