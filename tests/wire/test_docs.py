@@ -25,6 +25,9 @@ NOT_RUN = {
     'FOVEA_ORT_LIBRARY=$(echo $PWD/onnxruntime-gpu/onnxruntime/capi/libonnxruntime.so.1*) build/fovea doctor':
         'the library that the line before it fetches',
     'sudo systemctl restart fovea': 'no systemd runs where tests do; tools/test_deb runs the unit by its command line',
+    'sudo env MACHINE_LEARNING_CACHE_FOLDER=/var/cache/fovea/models fovea models pull ViT-B-32__openai':
+        'needs the network; test_models.py pulls',
+    'sudo chown -R --reference=/var/cache/fovea/. /var/cache/fovea/models': 'needs the package; tools/test_deb runs it',
 }
 # No engine runs where tests do; tools/test_image takes the Dockerfile's steps.
 ENGINE = ('docker ',)
