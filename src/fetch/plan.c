@@ -86,7 +86,8 @@ static enum err_code has_all(const struct job *j, enum model_type type, const ch
         while (k < j->n_files && strcmp(j->files[k].name, need[i].path) != 0)
             k++;
         if (k == j->n_files)
-            return err_set(err, ERR_CORRUPT, "%s: lists no %s", repository, need[i].path);
+            return err_set(err, ERR_CORRUPT, "%s: lists no %s", net_shown(repository).text,
+                           need[i].path);
     }
     return ERR_NONE;
 }
@@ -123,14 +124,15 @@ enum err_code plan_hub(struct job *j, enum model_type type, struct err *err)
     char url[1024];
     if (snprintf(url, sizeof url, "%s/api/models/" MODEL_HUB_OWNER "/%s/revision/main?blobs=true",
                  hub(j->fetch), j->row->name) >= (int)sizeof url)
-        return err_set(err, ERR_LIMIT, "%.60s...: URL too long", url);
+        return err_set(err, ERR_LIMIT, "%.60s...: URL too long", net_shown(url).text);
     enum err_code rc = transfer_list(j, url, &text, err);
     if (rc != ERR_NONE)
         return rc;
     rc = listing_parse(text.data ? text.data : "", text.len, j->row->task, &j->arena, &l, &why);
     buf_clear(&text);
     if (rc != ERR_NONE)
-        return err_set(err, rc == ERR_NOMEM ? rc : ERR_CORRUPT, "%s: %s", url, why.msg);
+        return err_set(err, rc == ERR_NOMEM ? rc : ERR_CORRUPT, "%s: %s", net_shown(url).text,
+                       why.msg);
     rc = take_listing(j, &l, err);
     return rc == ERR_NONE ? has_all(j, type, url, err) : rc;
 }

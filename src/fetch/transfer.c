@@ -69,12 +69,13 @@ static bool may_pass(unsigned status)
 static enum err_code refused(const struct fetch *f, const char *url, unsigned status,
                              struct err *err)
 {
+    const struct net_shown u = net_shown(url);
     if (status == 401 || status == 403)
-        return err_set(err, ERR_IO, "%s: status %u: %s", url, status,
+        return err_set(err, ERR_IO, "%s: status %u: %s", u.text, status,
                        f->o.token ? "HF_TOKEN is not accepted" : "it wants a token: set HF_TOKEN");
     if (status == 404)
-        return err_set(err, ERR_NOT_FOUND, "%s: there is no such file (status 404)", url);
-    return err_set(err, ERR_IO, "%s: status %u%s", url, status,
+        return err_set(err, ERR_NOT_FOUND, "%s: there is no such file (status 404)", u.text);
+    return err_set(err, ERR_IO, "%s: status %u%s", u.text, status,
                    status == 429 ? ": too many requests, try later" : "");
 }
 
@@ -204,7 +205,9 @@ static enum err_code no_more(struct transfer *t, const struct net_response *r, s
     if (whole_length(r, &whole) && (uint64_t)whole == t->at)
         return ERR_NONE;
     enum err_code rc = start_over(t, err);
-    return rc == ERR_NONE ? err_set(err, ERR_IO, "%s: the range is refused", t->file->url) : rc;
+    return rc == ERR_NONE
+               ? err_set(err, ERR_IO, "%s: the range is refused", net_shown(t->file->url).text)
+               : rc;
 }
 
 /* One request for what is still missing. */
@@ -228,7 +231,7 @@ static enum err_code ask(struct transfer *t, struct net_response *r, struct err 
     if (r->status / 100 != 2)
         return refused(t->job->fetch, f->url, r->status, err);
     if (f->has_size && t->at < f->size)
-        return err_set(err, ERR_IO, "%s: ended after %llu of %llu bytes", f->url,
+        return err_set(err, ERR_IO, "%s: ended after %llu of %llu bytes", net_shown(f->url).text,
                        (unsigned long long)t->at, (unsigned long long)f->size);
     return ERR_NONE;
 }
@@ -262,7 +265,8 @@ static enum err_code check_blob(struct transfer *t, struct err *err)
     hash_git_blob(m.data, m.size, blob);
     file_map_close(&m);
     return memcmp(blob, t->file->blob, sizeof blob)
-               ? err_set(err, ERR_CORRUPT, "%s: git's hash differs from the list's", t->file->url)
+               ? err_set(err, ERR_CORRUPT, "%s: git's hash differs from the list's",
+                         net_shown(t->file->url).text)
                : ERR_NONE;
 }
 
@@ -277,7 +281,8 @@ static enum err_code check(struct transfer *t, struct err *err)
     if (f->has_sha256 && memcmp(digest, f->sha256, sizeof digest)) {
         hash_hex(digest, is);
         hash_hex(f->sha256, should);
-        return err_set(err, ERR_CORRUPT, "%s: its SHA-256 is %s, should be %s", f->url, is, should);
+        return err_set(err, ERR_CORRUPT, "%s: its SHA-256 is %s, should be %s",
+                       net_shown(f->url).text, is, should);
     }
     enum err_code rc = f->has_blob && !f->has_sha256 ? check_blob(t, err) : ERR_NONE;
     if (rc == ERR_NONE)

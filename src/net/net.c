@@ -7,6 +7,7 @@
 
 #include <curl/curl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -267,17 +268,22 @@ static enum err_code code_of(CURLcode rc)
     }
 }
 
-/* The URL is named without what may stand before an '@': a password. */
-static enum err_code tell(const struct transfer *t, CURLcode rc, struct err *err)
+struct net_shown net_shown(const char *url)
 {
-    const char *url = t->request->url, *slashes = strstr(url, "://");
+    struct net_shown out;
+    const char *slashes = strstr(url, "://");
     const char *host = slashes ? slashes + 3 : url, *rest = host;
     for (const char *at = host; *at && !strchr("/?#", *at); at++)
         if (*at == '@')
             rest = at + 1;
+    snprintf(out.text, sizeof out.text, "%.*s%s", (int)(host - url), url, rest);
+    return out;
+}
+
+static enum err_code tell(const struct transfer *t, CURLcode rc, struct err *err)
+{
     bool ours = t->why.code != ERR_NONE;
-    return err_set(err, ours ? t->why.code : code_of(rc), "%.*s%.300s: %s", (int)(host - url), url,
-                   rest,
+    return err_set(err, ours ? t->why.code : code_of(rc), "%s: %s", net_shown(t->request->url).text,
                    ours       ? t->why.msg
                    : *t->said ? t->said
                               : curl_easy_strerror(rc));

@@ -71,6 +71,13 @@ struct net_request {
     const atomic_bool *cancel; /* looked at at least once a second */
 };
 
+/* A URL as messages have it, which clients and logs get: without what stands before an '@', a
+ * password, and not longer than this. */
+struct net_shown {
+    char text[320];
+};
+struct net_shown net_shown(const char *url);
+
 /* ERR_INVALID (not a URL we speak), ERR_IO (no connection, cut off), ERR_UNSUPPORTED (a certificate
  * that is not trusted, too many redirects), ERR_LIMIT (a time, or the body's limit), ERR_CANCELLED,
  * ERR_NOMEM, what on_body returned. */

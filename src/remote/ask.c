@@ -32,8 +32,8 @@ enum err_code remote_ping(struct net *net, const char *base, bool any_certificat
     enum err_code rc = url ? net_send(net, &r, &answer, err) : ERR_NOMEM;
     if (rc == ERR_NONE &&
         (answer.status != 200 || !answer.body.len || strcmp(answer.body.data, "pong") != 0))
-        rc = err_set(err, ERR_IO, "%s: status %u, and not the answer of such a service", url,
-                     answer.status);
+        rc = err_set(err, ERR_IO, "%s: status %u, and not the answer of such a service",
+                     net_shown(url).text, answer.status);
     net_response_clear(&answer);
     free(url);
     return rc;
