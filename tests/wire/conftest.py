@@ -2,6 +2,7 @@
 import http.client
 import json
 import os
+import pty
 import re
 import shutil
 import signal
@@ -79,6 +80,17 @@ def fake_model(tmp_path):
 def models(tmp_path, fake_model):
     fake_model()
     return tmp_path / 'models'
+
+
+@pytest.fixture
+def terminal():
+    """(ours, theirs) of a pair of terminal devices; the test closes theirs."""
+    try:
+        ours, theirs = pty.openpty()
+    except OSError:
+        pytest.skip('no terminal devices here')
+    yield ours, theirs
+    os.close(ours)
 
 
 @pytest.fixture

@@ -1,4 +1,5 @@
 """The manual page and the shells' completions: all that --help tells is in them, and the shells understand them."""
+import os
 import re
 import shutil
 import subprocess
@@ -106,9 +107,10 @@ def test_fish_completes(build, environment, models, interface):
     assert fish('fovea embed --contract ') == ['view', 'reference'] or fish('fovea embed --contract ') == ['reference', 'view']
 
 
-def test_zsh_completes(build, environment):
+def test_zsh_completes(build, environment, terminal):
     """A terminal of its own, in which Tab is pressed."""
     needs('zsh')
+    os.close(terminal[1])  # zsh makes one of its own
     script = '''
 zmodload zsh/zpty
 zpty z zsh -f -i

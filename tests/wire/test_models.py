@@ -6,7 +6,6 @@ import http.server
 import json
 import os
 import pathlib
-import pty
 import shutil
 import socketserver
 import ssl
@@ -487,9 +486,9 @@ def test_the_cap_holds(models, hub):
     assert time.monotonic() - begun > 1.5 and hub.n_most == 1  # 3 MB, one file after another
 
 
-def test_a_terminal_shows_how_far_it_is(models, hub, build, environment):
+def test_a_terminal_shows_how_far_it_is(models, hub, build, environment, terminal):
     hub.pause_s = 0.01
-    ours, theirs = pty.openpty()
+    ours, theirs = terminal
     process = subprocess.Popen([build / 'fovea', 'models', 'pull', NAME], env={**environment, **models.settings},
                                stdout=subprocess.DEVNULL, stderr=theirs)
     os.close(theirs)
@@ -499,7 +498,6 @@ def test_a_terminal_shows_how_far_it_is(models, hub, build, environment):
             shown += os.read(ours, 4096)
         except OSError:  # the other end is closed
             break
-    os.close(ours)
     assert process.wait() == 0
     assert b'[#' in shown and f'{NAME}  '.encode() in shown and b' of 2.9 MiB' in shown
     assert shown.endswith(b'\r\x1b[K')  # a clean line is left
