@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/str.h"
 #include "sys/clock.h"
 
@@ -35,6 +36,19 @@ static void let_go(struct flight *f)
     free(f);
 }
 
+/* All of it is read: where no length was told, what was cut off looks whole to HTTP. */
+static enum err_code check(const struct buf *body, struct err *err)
+{
+    struct json *v = NULL;
+    struct err why = { 0 };
+    enum err_code rc = json_parse(body->len ? body->data : "", body->len, &v, &why);
+    const bool is_object = json_is_object(v);
+    json_destroy(v);
+    return is_object
+               ? ERR_NONE
+               : err_set(err, rc == ERR_NOMEM ? rc : ERR_INVALID, "its answer is no JSON object");
+}
+
 static enum err_code send_it(struct flight *f, struct err *err)
 {
     const struct ask_how how = { .token = f->plan.token,
@@ -45,13 +59,10 @@ static enum err_code send_it(struct flight *f, struct err *err)
     enum err_code rc = ask_send(&f->ask, f->plan.net, f->plan.url, &how, &f->answer, err);
     if (rc != ERR_NONE)
         return rc;
-    const struct buf *body = &f->answer.body;
     /* What it says stays out of the message: it may have the text that was asked about. */
     if (f->answer.status != 200)
         return err_set(err, ERR_INVALID, "status %u", f->answer.status);
-    return body->len && body->data[0] == '{'
-               ? ERR_NONE
-               : err_set(err, ERR_INVALID, "its answer is no JSON object");
+    return check(&f->answer.body, err);
 }
 
 static void *fly(void *arg)
