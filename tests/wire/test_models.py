@@ -389,6 +389,15 @@ def test_offline_says_what_is_missing(models, hub):
     assert done.status == 1 and done.err.count('    from ') == 1
 
 
+@pytest.mark.parametrize('path, fault', [('/api/', status(403)), ('/' + WEIGHTS, status(404)), ('/' + WEIGHTS, altered)],
+                         ids=['list', 'file', 'hash'])
+def test_a_mirror_s_password_is_not_told(server, hub, photo, path, fault):
+    hub.faults[path] = [fault, 'always']
+    mirror = hub.url.replace('://', '://me:secret@')
+    _, body = server(HF_ENDPOINT=mirror).predict(VISUAL_ENTRY, image=photo)
+    assert hub.url in body['detail'] and 'secret' not in body['detail']
+
+
 def test_the_service_s_fault_is_not_the_client_s(server, hub, photo):
     hub.faults['/api/'] = [redirect('/api/again'), 'always']
     status, body = server(HF_ENDPOINT=hub.url + '/').predict(VISUAL_ENTRY, image=photo)
