@@ -5,12 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static void one_line(char *s)
-{
-    for (; *s; s++)
-        if ((unsigned char)*s < 0x20 || *s == 0x7f)
-            *s = '?';
-}
+#include "base/str.h"
 
 static bool continues(char c) /* a byte inside a UTF-8 sequence */
 {
@@ -41,7 +36,7 @@ enum err_code err_set(struct err *err, enum err_code code, const char *fmt, ...)
             memcpy(err->msg, text, n + 1);
         else
             shorten(err->msg, text, n);
-        one_line(err->msg);
+        str_make_line(err->msg);
         err->code = code;
     }
     return code;

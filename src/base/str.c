@@ -87,6 +87,17 @@ char *str_path(const char *dir, const char *name)
     return p;
 }
 
+void str_make_line(char *s)
+{
+    for (; *s; s++) {
+        const unsigned char c = (unsigned char)*s, next = (unsigned char)s[1];
+        if (c < 0x20 || c == 0x7f)
+            *s = '?';
+        else if (c == 0xc2 && next >= 0x80 && next < 0xa0)
+            s[0] = s[1] = '?';
+    }
+}
+
 char *str_bytes(uint64_t n, char out[16])
 {
     static const char unit[][4] = { "B", "KiB", "MiB", "GiB", "TiB", "PiB" };

@@ -25,6 +25,10 @@ char *str_format(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  * is empty. NULL when out of memory. */
 char *str_path(const char *dir, const char *name);
 
+/* Control characters become '?', so that s is one line and a terminal shows it: those of ASCII, and
+ * U+0080 to U+009F, which terminals obey too. */
+void str_make_line(char *s);
+
 /* "1.5 MiB", "812 B" into out (at least 16 bytes); returns out. */
 char *str_bytes(uint64_t n, char out[16]);
 

@@ -20,6 +20,12 @@ static void the_first_error_stands(void)
     CHECK_STR(e.msg, "disk 7");
     CHECK(err_prefix(&e, "a\nb") == ERR_IO);
     CHECK_STR(e.msg, "a?b: disk 7");
+    struct err odd = { 0 };
+    err_set(&odd, ERR_IO, "%s",
+            "\x1b[31m \xc2\x9b"
+            "31m \xc2\xa0\xc3\x9b\x7f\xc2");
+    CHECK_STR(odd.msg,
+              "?[31m ??31m \xc2\xa0\xc3\x9b?\xc2"); /* what a terminal obeys is not there */
     CHECK(err_set(NULL, ERR_LIMIT, "nobody listens") == ERR_LIMIT);
     char path[1000];
     struct err is = { 0 };
