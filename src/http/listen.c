@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -66,14 +67,18 @@ enum err_code listen_tcp(int *fd, const char *host, unsigned port, struct err *e
     return rc == ERR_NONE ? rc : err_set(err, rc, "%s", why.msg);
 }
 
-/* Somebody accepts on it. */
-static bool is_alive(const struct sockaddr_un *a)
+/* A socket that nobody accepts on; what else may be of that name is somebody's. */
+static bool is_left_over(const struct sockaddr_un *a)
 {
+    struct stat st;
+    if (lstat(a->sun_path, &st) || !S_ISSOCK(st.st_mode))
+        return false;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool alive = fd >= 0 && !connect(fd, (const struct sockaddr *)a, sizeof *a);
+    bool refused =
+        fd >= 0 && connect(fd, (const struct sockaddr *)a, sizeof *a) && errno == ECONNREFUSED;
     if (fd >= 0)
         close(fd);
-    return alive;
+    return refused;
 }
 
 enum err_code listen_unix(int *fd, const char *path, struct err *err)
@@ -86,15 +91,18 @@ enum err_code listen_unix(int *fd, const char *path, struct err *err)
     memcpy(a.sun_path, path, strlen(path) + 1);
     int s = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     bool bound = s >= 0 && !bind(s, (const struct sockaddr *)&a, sizeof a);
-    if (s >= 0 && !bound && errno == EADDRINUSE && !is_alive(&a)) {
+    int e = errno;
+    if (s >= 0 && !bound && e == EADDRINUSE && is_left_over(&a)) {
         unlink(path);
         bound = !bind(s, (const struct sockaddr *)&a, sizeof a);
+        e = errno;
     }
     if (bound && !listen(s, BACKLOG)) {
         *fd = s;
         return ERR_NONE;
     }
-    enum err_code rc = err_set(err, ERR_IO, "cannot listen on %s: %s", path, strerror(errno));
+    enum err_code rc =
+        err_set(err, ERR_IO, "cannot listen on %s: %s", path, strerror(bound ? errno : e));
     if (s >= 0)
         close(s);
     return rc;

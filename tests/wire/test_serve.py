@@ -229,6 +229,16 @@ def test_a_unix_socket(build, environment, models, tmp_path):
     assert process.wait(10) == 0 and not path.exists()
 
 
+def test_a_socket_s_name_that_is_a_file_s(fovea, models, tmp_path):
+    file, link = tmp_path / 'letters', tmp_path / 'link'
+    file.write_text('dear')
+    link.symlink_to(file)
+    for path in file, link:
+        result = fovea('serve', '--socket', path, MACHINE_LEARNING_CACHE_FOLDER=str(models))
+        assert result.status == 1 and f'cannot listen on {path}: Address already in use' in result.err
+    assert link.is_symlink() and file.read_text() == 'dear'
+
+
 def test_an_address_that_is_taken(server, fovea, models):
     result = fovea('serve', '--host', '127.0.0.1', '--port', server.port)
     assert result.status == 1 and str(server.port) in result.err
