@@ -231,8 +231,11 @@ static CURLcode set_up(const struct net *n, struct transfer *t, struct curl_slis
     SET(HTTPHEADER, headers);
     SET(USERAGENT, "fovea/" FOVEA_VERSION);
     SET(NOSIGNAL, 1L);
-    SET(SSL_VERIFYPEER, q->any_certificate ? 0L : 1L);
-    SET(SSL_VERIFYHOST, q->any_certificate ? 0L : 2L);
+    SET(SSL_VERIFYPEER, q->is_own ? 0L : 1L);
+    SET(SSL_VERIFYHOST, q->is_own ? 0L : 2L);
+    if (q->is_own) {
+        SET(NOPROXY, "*");
+    }
     SET(SUPPRESS_CONNECT_HEADERS, 1L); /* a proxy's */
     SET(ERRORBUFFER, t->said);
     SET(HEADERFUNCTION, on_head);

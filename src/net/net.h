@@ -58,7 +58,8 @@ struct net_request {
                           scheme, host and port are the URL's */
     const void *body;  /* n_body bytes */
     size_t n_body;
-    bool any_certificate; /* unchecked: for a service on this machine, whose own names another */
+    bool is_own; /* a service on this machine: its certificate, which names another, is not checked,
+                    and no proxy is asked */
     unsigned n_redirects_max; /* followed, from https to https only; 0: a 3xx is the response */
     unsigned connect_ms;      /* 0: NET_CONNECT_MS */
     unsigned timeout_ms;      /* of the whole; 0: no bound */

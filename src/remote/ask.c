@@ -19,13 +19,13 @@ static char *url_of(const char *base, const char *path, struct err *err)
     return url;
 }
 
-enum err_code remote_ping(struct net *net, const char *base, bool any_certificate,
-                          unsigned timeout_ms, const atomic_bool *cancel, struct err *err)
+enum err_code remote_ping(struct net *net, const char *base, bool is_own, unsigned timeout_ms,
+                          const atomic_bool *cancel, struct err *err)
 {
     struct net_response answer = { .body.limit = 256 };
     char *url = url_of(base, "/ping", err);
     struct net_request r = { .url = url,
-                             .any_certificate = any_certificate,
+                             .is_own = is_own,
                              .connect_ms = timeout_ms,
                              .timeout_ms = timeout_ms,
                              .cancel = cancel };

@@ -26,10 +26,10 @@ enum {
 };
 
 /* url: "http://immich-ml:3003", with or without a slash at its end. ERR_IO where it answers other
- * than such a service does, and what net_send() says. any_certificate, cancel (may be NULL): as
+ * than such a service does, and what net_send() says. is_own, cancel (may be NULL): as
  * struct net_request. */
-enum err_code remote_ping(struct net *net, const char *url, bool any_certificate,
-                          unsigned timeout_ms, const atomic_bool *cancel, struct err *err);
+enum err_code remote_ping(struct net *net, const char *url, bool is_own, unsigned timeout_ms,
+                          const atomic_bool *cancel, struct err *err);
 
 /* POST /predict as Immich's server sends it. entries: JSON. *answer is an empty one, its limit is
  * set here; any status is a success. ERR_NOMEM, and what net_send() says. */

@@ -317,6 +317,8 @@ def test_ping_asks_whether_a_service_is_up(server, library, tmp_path):
     url = f'http://127.0.0.1:{server.port}'
     up = library('ping', url)
     assert (up.status, up.out) == (0, 'pong\n')
+    own = {'IMMICH_HOST': '127.0.0.1', 'IMMICH_PORT': str(server.port)}
+    assert library('ping', **own, http_proxy='http://127.0.0.1:1').out == 'pong\n'  # which is for downloads
     down = library('ping', IMMICH_HOST='127.0.0.1', IMMICH_PORT='1')
     assert down.status == 1 and 'http://127.0.0.1:1/ping' in down.err
     assert library('ping', 'not a url').status == 1
