@@ -76,9 +76,10 @@ enum err_code model_find(const char *models_dir, enum model_task task, const cha
         return err_set(err, ERR_NOT_FOUND,
                        "model \"%s\" is not there; `fovea models pull %s` fetches it", out->name,
                        out->name);
-    return err_set(err, ERR_NOT_FOUND,
-                   "model \"%s\" is not there%s; `fovea models list` names what is", out->name,
-                   strcmp(out->name, "starter") ? "" : " (tools/make_starter makes it)");
+    return err_set(
+        err, ERR_NOT_FOUND,
+        "model \"%s\" is not there%s; `fovea models list` names what is or can be fetched",
+        out->name, strcmp(out->name, "starter") ? "" : " (tools/make_starter makes it)");
 }
 
 enum err_code model_path(const struct model_folder *f, enum model_type type, const char *file,

@@ -59,7 +59,8 @@ static void names_are_cleaned_as_the_reference_does(void)
     CHECK(model_find(scratch, MODEL_CLIP, longest, &f, NULL) == ERR_INVALID);
     struct err e = { 0 };
     CHECK(model_find(scratch, MODEL_OCR, "C:\\x", &f, &e) == ERR_NOT_FOUND);
-    CHECK(strstr(e.msg, "ocr/C__x"));
+    CHECK(strstr(f.dir, "/ocr/C__x"));
+    CHECK(strstr(e.msg, "\"C__x\" is not there; `fovea models list`"));
 }
 
 static enum err_code add_name(const struct model_folder *f, void *ctx, struct err *err)
