@@ -92,7 +92,7 @@ static void what_is_not_there_is_said(void)
     struct predict_bundle *b;
     struct err e = { 0 };
     CHECK(predict_acquire(p, MODEL_CLIP, MODEL_TEXTUAL, "absent", &b, &e) == ERR_NOT_FOUND && !b);
-    CHECK(strstr(e.msg, "clip/absent"));
+    CHECK(strstr(e.msg, "\"absent\" is not there; `fovea models list`"));
     CHECK(predict_acquire(p, MODEL_CLIP, MODEL_TEXTUAL, "..", &b, NULL) == ERR_INVALID);
     e = (struct err){ 0 };
     CHECK(predict_acquire(p, MODEL_CLIP, MODEL_DETECTION, "slow", &b, &e) == ERR_INVALID);
