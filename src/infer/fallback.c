@@ -107,8 +107,10 @@ static void give_up(struct infer_session *s, const char *why)
     struct infer_session *fast = w->fast;
     w->fast = NULL;
     pthread_rwlock_unlock(&w->giving_up);
-    if (fast)
+    if (fast) {
+        infer_free_rows(s);
         warn(s, why);
+    }
     infer_session_close(fast);
 }
 

@@ -2,12 +2,14 @@
  *
  * Of a GPU's memory others take their share too, so what fits is found by trying: half as many rows
  * each time, down to one. What was found holds for the session, since an allocation that fails is
- * slow to fail. */
+ * slow to fail, but not beyond the provider, whose memory it was. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "infer/session.h"
+
+#define ALL_AGAIN SIZE_MAX /* of rows_max; a run that began before is not to take it for 0 */
 
 static bool is_free(const struct infer_port *p)
 {
@@ -95,10 +97,10 @@ enum err_code infer_run_rows(struct infer_session *s, const struct infer_tensor 
         struct err why = { 0 };
         enum err_code rc = step == n ? s->backend->run(s, in, out, n_out, &why)
                                      : run_parts(s, in, out, n_out, n, step, &why);
-        if (rc == ERR_NONE && step < n && step != most) {
-            atomic_store(&s->rows_max, step);
+        size_t is = most;
+        if (rc == ERR_NONE && step < n && step != most &&
+            atomic_compare_exchange_strong(&s->rows_max, &is, step))
             log_write(LOG_INFO, "memory suffices for %zu of %zu rows at once", step, n);
-        }
         if (rc == ERR_NONE)
             return rc;
         if (rc != ERR_NOMEM || step <= 1)
@@ -106,4 +108,9 @@ enum err_code infer_run_rows(struct infer_session *s, const struct infer_tensor 
         for (size_t i = 0; i < n_out; i++)
             infer_tensor_clear(&out[i]);
     }
+}
+
+void infer_free_rows(struct infer_session *s)
+{
+    atomic_store(&s->rows_max, ALL_AGAIN);
 }

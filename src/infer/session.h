@@ -60,6 +60,8 @@ enum err_code infer_run_rows(struct infer_session *s, const struct infer_tensor 
                              struct infer_tensor *out, size_t n_out, struct err *err);
 /* How many there are that can be run apart; 1 where they cannot. */
 size_t infer_n_rows(const struct infer_session *s, const struct infer_tensor *in, size_t n_out);
+/* What was found to suffice was another memory's: all are tried again. */
+void infer_free_rows(struct infer_session *s);
 
 const char *infer_type_name(enum infer_type type); /* "f32", ... */
 

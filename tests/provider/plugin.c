@@ -5,6 +5,7 @@
  *   error-session  abort-run  error-run  wrong-run  nothing
  *   late-error   runs of more than 64 inputs fail: the trial passes
  *   late-memory  a run of more than two rows finds no memory
+ *   no-memory    none does
  *
  * FAKE_EP_LOG names a file to which each run adds a line. */
 #include <onnxruntime_c_api.h>
@@ -151,7 +152,7 @@ static OrtStatus *ORT_API_CALL compute(OrtNodeComputeInfo *face, void *state, Or
         return st;
     if (mode("error-run") || (mode("late-error") && a.n > 64))
         return node->api->CreateStatus(ORT_FAIL, "the device was lost");
-    if (mode("late-memory") && a.dims[0] > 2)
+    if (mode("no-memory") || (mode("late-memory") && a.dims[0] > 2))
         return node->api->CreateStatus(ORT_FAIL, "CUDA failure 2: out of memory");
     return node->conv ? conv(node, k, &a, &b) : matmul(node, k, &a, &b);
 }

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "infer/infer.h"
+#include "infer/session.h"
 #include "scratch.h"
 #include "sys/file.h"
 
@@ -236,6 +236,22 @@ static void too_little_memory_makes_batches_smaller(void)
     infer_destroy(in);
 }
 
+/* One row was too much for the provider: the CPU is given all of them from then on. */
+static void what_fits_is_forgotten_with_the_provider(void)
+{
+    NEED_ORT();
+    struct infer *in = engine_of_plugin("no-memory");
+    struct infer_session *s = open_rows(in);
+    REQUIRE(s);
+    check_rows(s, ROWS);
+    CHECK(warnings.n == 1 && strstr(warnings.last, "rows.onnx runs on the CPU"));
+    CHECK(atomic_load(&s->rows_max) >= ROWS);
+    check_rows(s, ROWS);
+    CHECK(atomic_load(&s->rows_max) >= ROWS && warnings.n == 1);
+    infer_session_close(s);
+    infer_destroy(in);
+}
+
 static void few_runs_are_the_cpus(void)
 {
     NEED_ORT();
@@ -360,6 +376,7 @@ static const struct tap_case cases[] = {
     CASE(a_broken_network_blames_nobody),
     CASE(threads_lose_a_provider_together),
     CASE(too_little_memory_makes_batches_smaller),
+    CASE(what_fits_is_forgotten_with_the_provider),
     CASE(few_runs_are_the_cpus),
     CASE(providers_are_tried_in_the_reference_s_order),
     CASE(settings_reach_the_provider),
