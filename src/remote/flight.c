@@ -36,17 +36,21 @@ static void let_go(struct flight *f)
     free(f);
 }
 
-/* All of it is read: where no length was told, what was cut off looks whole to HTTP. */
-static enum err_code check(const struct buf *body, struct err *err)
+/* All of it is read: where no length was told, what was cut off looks whole to HTTP. Whoever
+ * answers 200 without the task has not done it: Immich's server would save nothing as the outcome.
+ */
+static enum err_code check(const struct buf *body, const char *task, struct err *err)
 {
     struct json *v = NULL;
     struct err why = { 0 };
     enum err_code rc = json_parse(body->len ? body->data : "", body->len, &v, &why);
-    const bool is_object = json_is_object(v);
+    const struct json *done = json_get(v, task);
+    if (!json_is_object(v))
+        rc = err_set(err, rc == ERR_NOMEM ? rc : ERR_INVALID, "its answer is no JSON object");
+    else if (!done || json_is_null(done))
+        rc = err_set(err, ERR_INVALID, "its answer has no \"%s\"", task);
     json_destroy(v);
-    return is_object
-               ? ERR_NONE
-               : err_set(err, rc == ERR_NOMEM ? rc : ERR_INVALID, "its answer is no JSON object");
+    return rc;
 }
 
 static enum err_code send_it(struct flight *f, struct err *err)
@@ -62,7 +66,7 @@ static enum err_code send_it(struct flight *f, struct err *err)
     /* What it says stays out of the message: it may have the text that was asked about. */
     if (f->answer.status != 200)
         return err_set(err, ERR_INVALID, "status %u", f->answer.status);
-    return check(&f->answer.body, err);
+    return check(&f->answer.body, f->plan.task, err);
 }
 
 static void *fly(void *arg)

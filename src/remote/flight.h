@@ -14,6 +14,7 @@ struct flight;
 struct flight_plan {
     struct net *net;
     const char *url, *token;
+    const char *task;          /* what was asked for, which its answer has to have */
     void (*on_end)(void *ctx); /* in its thread */
     void *ctx;
 };
@@ -33,7 +34,7 @@ bool flight_wait(struct flight *f, unsigned ms, const atomic_bool *cancel);
 const atomic_bool *flight_has_answer(const struct flight *f);
 
 /* After it has landed: how it went, and its answer, which stays f's. ERR_INVALID: there was one, of
- * another status than 200, or no JSON object. */
+ * another status than 200, no JSON object, or without what was asked for. */
 enum err_code flight_result(const struct flight *f, const struct buf **answer, struct err *err);
 
 #endif

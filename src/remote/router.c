@@ -248,7 +248,12 @@ enum err_code remote_router_run(struct remote_router *r, struct predict *p,
     struct upstream *u = choose(r, entries);
     if (!u)
         return predict_run(p, entries, in, json, err);
-    const struct flight_plan plan = { r->net, u->url, r->token, on_end, r };
+    const struct flight_plan plan = { .net = r->net,
+                                      .url = u->url,
+                                      .token = r->token,
+                                      .task = model_task_name(entries->at[0].task),
+                                      .on_end = on_end,
+                                      .ctx = r };
     struct flight *f;
     count_flights(r, true);
     if (flight_create(&f, &plan, entries_json, in, request_id, NULL) != ERR_NONE) {

@@ -131,7 +131,8 @@ def test_another_fovea(start, models, tmp_path, fake_model, photo):
 @pytest.mark.parametrize('answer', [
     None, (500, b'Internal Server Error'), (422, b'{"detail":"secret"}'), (404, b'{}'), (401, b''), (503, b'busy'), (302, b''), (200, b''),
     (200, b'<html>'), (200, b'{' + b' ' * (17 << 20)),
-    (200, b'{"clip":"[1,2'), (200, b'[]'), (200, b'{"a":' * 10**6)])
+    (200, b'{"clip":"[1,2'), (200, b'[]'), (200, b'{"a":' * 10**6),
+    (200, b'{}'), (200, b'{"clip":null}'), (200, b'{"ocr":"[1,2,3]"}')])
 def test_what_fails_there_is_done_here(start, other, answer):
     other.answer = lambda: answer
     server = start(FOVEA_UPSTREAM_CLIP_TEXTUAL=other.url)
