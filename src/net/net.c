@@ -283,6 +283,44 @@ struct net_shown net_shown(const char *url)
     return out;
 }
 
+enum err_code net_url_check(const char *url, struct err *err)
+{
+    CURLU *u = curl_url();
+    char *part = NULL;
+    CURLUcode rc = u ? curl_url_set(u, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
+    bool fits = rc == CURLUE_OK &&
+                (!strncasecmp(url, "http://", 7) || !strncasecmp(url, "https://", 8)) &&
+                curl_url_get(u, CURLUPART_QUERY, &part, 0) == CURLUE_NO_QUERY &&
+                curl_url_get(u, CURLUPART_FRAGMENT, &part, 0) == CURLUE_NO_FRAGMENT;
+    curl_free(part);
+    curl_url_cleanup(u);
+    if (rc == CURLUE_OUT_OF_MEMORY)
+        return err_set(err, ERR_NOMEM, "URL");
+    return fits ? ERR_NONE
+                : err_set(err, ERR_INVALID, "not a URL such as http://HOST:3003: \"%s\"%s%s",
+                          net_shown(url).text, rc == CURLUE_OK ? "" : ": ",
+                          rc == CURLUE_OK ? "" : curl_url_strerror(rc));
+}
+
+static bool is_loopback(const char *host)
+{
+    bool is_number = !host[strspn(host, "0123456789.")];
+    return !strcasecmp(host, "localhost") || str_ends(host, ".localhost") ||
+           !strcmp(host, "[::1]") || (is_number && str_starts(host, "127."));
+}
+
+bool net_url_is_open(const char *url)
+{
+    CURLU *u = curl_url();
+    char *host = NULL;
+    bool open = !strncasecmp(url, "http://", 7) &&
+                !(u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK &&
+                  curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && is_loopback(host));
+    curl_free(host);
+    curl_url_cleanup(u);
+    return open;
+}
+
 static enum err_code tell(const struct transfer *t, CURLcode rc, struct err *err)
 {
     bool ours = t->why.code != ERR_NONE;

@@ -79,6 +79,12 @@ struct net_shown {
 };
 struct net_shown net_shown(const char *url);
 
+/* Is it one that paths can be put behind: http or https, a host, no query? ERR_INVALID, ERR_NOMEM.
+ */
+enum err_code net_url_check(const char *url, struct err *err);
+/* Does what is sent there leave this machine unencrypted? Of one that passed the check. */
+bool net_url_is_open(const char *url);
+
 /* ERR_INVALID (not a URL we speak), ERR_IO (no connection, cut off), ERR_UNSUPPORTED (a certificate
  * that is not trusted, too many redirects), ERR_LIMIT (a time, or the body's limit), ERR_CANCELLED,
  * ERR_NOMEM, what on_body returned. */

@@ -51,8 +51,8 @@ struct remote_options {
 
 struct remote_router;
 
-/* Asks nobody yet but in the watcher's thread; strings are copied. ERR_INVALID (not a URL of HTTP),
- * ERR_NOMEM, ERR_INTERNAL. */
+/* Asks nobody yet but in the watcher's thread; strings are copied. A token that others on the way
+ * could read is warned of. ERR_INVALID (net_url_check()), ERR_NOMEM, ERR_INTERNAL. */
 enum err_code remote_router_create(struct remote_router **out, const struct remote_options *o,
                                    struct err *err);
 /* Nothing may run; NULL is fine. */

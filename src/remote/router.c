@@ -1,5 +1,6 @@
 /* router.c - which request goes where, and who of the others is up. */
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -102,11 +103,27 @@ static enum err_code take_url(struct upstream *u, enum remote_kind kind, const c
     atomic_init(&u->is_up, true);
     if (!url)
         return ERR_NONE;
-    if (!str_starts(url, "http://") && !str_starts(url, "https://"))
-        return err_set(err, ERR_INVALID, "upstream of %s: not a URL of http:// or https://",
-                       u->name);
+    struct err why = { 0 };
+    enum err_code rc = net_url_check(url, &why);
+    if (rc != ERR_NONE)
+        return err_set(err, rc, "upstream of %s: %s", u->name, why.msg);
     u->url = str_ndup(url, strlen(url));
     return u->url ? ERR_NONE : err_set(err, ERR_NOMEM, "upstreams");
+}
+
+/* Once, at the start, and not refused: a network of one's own may be trusted. */
+static void warn_of_open_token(const struct remote_router *r)
+{
+    char names[80] = "";
+    for (int k = 0; k < REMOTE_N_KINDS && r->token; k++) {
+        const struct upstream *u = &r->upstreams[k];
+        size_t n = strlen(names);
+        if (u->url && net_url_is_open(u->url))
+            snprintf(names + n, sizeof names - n, "%s%s", n ? ", " : "", u->name);
+    }
+    if (*names)
+        log_write(LOG_WARN, "the token goes unencrypted to the upstream of %s; use https:// there",
+                  names);
 }
 
 static void init_lock(struct remote_router *r)
@@ -133,6 +150,7 @@ enum err_code remote_router_create(struct remote_router **out, const struct remo
     for (int k = 0; k < REMOTE_N_KINDS && rc == ERR_NONE; k++)
         rc = take_url(&r->upstreams[k], (enum remote_kind)k, o->urls[k], err);
     if (rc == ERR_NONE) {
+        warn_of_open_token(r);
         r->is_watched = !pthread_create(&r->watcher, NULL, watch, r);
         if (!r->is_watched)
             rc = err_set(err, ERR_INTERNAL, "no thread to watch the upstreams with");

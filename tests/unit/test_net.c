@@ -350,6 +350,58 @@ static void what_cannot_be_asked_says_why(void)
     net_destroy(n);
 }
 
+static void urls_are_checked(void)
+{
+    static const char *const good[] = { "http://gpu:3003",    "https://a.example/ml/",
+                                        "HTTP://127.0.0.1",   "http://[fd00::1]:3003",
+                                        "https://me:pw@gpu/", "http://gpu" };
+    static const char *const bad[] = { "",
+                                       "gpu",
+                                       "gpu:3003",
+                                       "//gpu",
+                                       "ftp://gpu",
+                                       "file:///etc/passwd",
+                                       "http://",
+                                       "http://gpu:99999",
+                                       "http://gpu:x",
+                                       "http://a b",
+                                       "http://[::1",
+                                       "http://gpu/?a=b",
+                                       "http://gpu/#a",
+                                       "http://gpu\n",
+                                       "http:gpu" };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        if (!CHECK(net_url_check(good[i], NULL) == ERR_NONE))
+            printf("# %s\n", good[i]);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct err e = { 0 };
+        if (!CHECK(net_url_check(bad[i], &e) == ERR_INVALID && strstr(e.msg, "not a URL such as")))
+            printf("# %s: %s\n", bad[i], e.msg);
+    }
+    struct err e = { 0 };
+    CHECK(net_url_check("http://me:secret@gpu:99999", &e) == ERR_INVALID);
+    CHECK(!strstr(e.msg, "secret") && strstr(e.msg, "gpu:99999"));
+}
+
+static void what_others_can_read_is_known(void)
+{
+    static const char *const open[] = { "http://gpu:3003",         "HTTP://gpu",
+                                        "http://192.168.1.2",      "http://127.example",
+                                        "http://[fd00::1]:3003",   "http://localhost@gpu",
+                                        "http://localhost.example" };
+    static const char *const closed[] = {
+        "https://gpu",        "http://localhost:3003", "http://me:pw@LOCALHOST/a",
+        "http://a.localhost", "http://127.0.0.1",      "http://127.1.2.3:80/",
+        "http://[::1]:3003"
+    };
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++)
+        if (!CHECK(net_url_is_open(open[i])))
+            printf("# %s\n", open[i]);
+    for (size_t i = 0; i < sizeof closed / sizeof *closed; i++)
+        if (!CHECK(!net_url_is_open(closed[i])))
+            printf("# %s\n", closed[i]);
+}
+
 static const struct tap_case cases[] = {
     CASE(a_response_is_read),
     CASE(a_body_is_posted),
@@ -365,5 +417,7 @@ static const struct tap_case cases[] = {
     CASE(a_drip_is_given_up),
     CASE(cancel_ends_it),
     CASE(what_cannot_be_asked_says_why),
+    CASE(urls_are_checked),
+    CASE(what_others_can_read_is_known),
 };
 TAP_MAIN(cases)
