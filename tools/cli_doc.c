@@ -8,6 +8,7 @@
 
 #include "app/cli.h"
 #include "app/config.h"
+#include "base/str.h"
 #include "model/model.h"
 
 /* What a shell can offer where a value or an argument is wanted. */
@@ -318,7 +319,8 @@ static void zsh_option(const struct cli_option *o)
         printf("'(-%c --%s)'{-%c%s,--%s%s}'", o->letter, o->name, o->letter, o->arg ? "+" : "",
                o->name, o->arg ? "=" : "");
     else
-        printf("'--%s%s", o->name, o->arg ? "=" : "");
+        printf("'%s--%s%s", o->arg && str_ends(o->arg, "...") ? "*" : "", o->name,
+               o->arg ? "=" : "");
     printf("[");
     zsh_text(o->help);
     printf("]");

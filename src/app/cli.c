@@ -95,6 +95,19 @@ void cli_help(const struct cli_command *c)
     }
 }
 
+/* -1, or the exit status of one too many. */
+static int take_value(struct cli_call *call, size_t k, const char *value)
+{
+    const struct cli_option *o = &call->command->options[k];
+    call->values[k] = value;
+    if (!o->arg || !str_ends(o->arg, "..."))
+        return -1;
+    if (call->n_repeated == CLI_REPEATED_MAX)
+        return cli_usage(call, "--%s is given more than %d times", o->name, CLI_REPEATED_MAX);
+    call->repeated[call->n_repeated++] = value;
+    return -1;
+}
+
 /* --name, --name=value or --name value; *i moves past a value that is an argument of its own. */
 static int read_long(struct cli_call *call, int argc, char **argv, int *i)
 {
@@ -108,8 +121,7 @@ static int read_long(struct cli_call *call, int argc, char **argv, int *i)
             return cli_usage(call, "--%s takes no value", o->name);
         if (o->arg && !given[len] && *i + 1 == argc)
             return cli_usage(call, "--%s needs a value: %s", o->name, o->arg);
-        call->values[k] = !o->arg ? "" : given[len] ? given + len + 1 : argv[++*i];
-        return -1;
+        return take_value(call, k, !o->arg ? "" : given[len] ? given + len + 1 : argv[++*i]);
     }
     return cli_usage(call, "unknown option --%.*s", (int)(len < 60 ? len : 60), given);
 }
@@ -124,8 +136,7 @@ static int read_short(struct cli_call *call, int argc, char **argv, int *i)
             continue;
         if (o->arg && !given[1] && *i + 1 == argc)
             return cli_usage(call, "-%c needs a value: %s", o->letter, o->arg);
-        call->values[k] = !o->arg ? "" : given[1] ? given + 1 : argv[++*i];
-        return -1;
+        return take_value(call, k, !o->arg ? "" : given[1] ? given + 1 : argv[++*i]);
     }
     return cli_usage(call, "unknown option -%.60s; what follows -- is not read as options", given);
 }

@@ -11,13 +11,19 @@
 
 #include "base/err.h"
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, CLI_OPTIONS_MAX = 16 };
+enum {
+    EXIT_OK = 0,
+    EXIT_FAILED = 1,
+    EXIT_USAGE = 2,
+    CLI_OPTIONS_MAX = 16,
+    CLI_REPEATED_MAX = 16,
+};
 
 struct cli_option {
     const char *name; /* "library", given as --library DIR or --library=DIR */
     char letter;      /* 'n' for -n 5; 0: none */
-    const char
-        *arg; /* what its value is called, which tells shells what to complete; NULL: a switch */
+    const char *arg;  /* what its value is called, which tells shells what to complete; NULL: a
+                         switch. Of one that ends in "..." each given counts, else the last */
     const char *help;
 };
 
@@ -29,6 +35,8 @@ struct cli_call {
     const struct cli_command *command;
     const struct config *config;
     const char *values[CLI_OPTIONS_MAX];
+    const char *repeated[CLI_REPEATED_MAX]; /* of the one that may be repeated, in order */
+    size_t n_repeated;
     const char *const *args;
     size_t n_args;
 };

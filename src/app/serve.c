@@ -124,23 +124,23 @@ static bool serve_until_told(struct http_server *s, const struct config *c, stru
 
 /* *out is NULL where all is done here. */
 static enum err_code make_router(struct remote_router **out, const struct config *c,
-                                 const char *token, struct err *err)
+                                 const char *const *upstreams, const char *token, struct err *err)
 {
     bool any = false;
     struct remote_options o = { .hedge_ms = (unsigned)c->hedge_ms,
                                 .token = token,
                                 .ca_file = c->ca_file };
     for (int k = 0; k < REMOTE_N_KINDS; k++) {
-        o.urls[k] = c->upstreams[k];
+        o.urls[k] = upstreams[k];
         any |= o.urls[k] != NULL;
     }
     *out = NULL;
     return any ? remote_router_create(out, &o, err) : ERR_NONE;
 }
 
-static enum err_code listen_and_serve(const struct config *c, struct engine *e,
-                                      struct http_options *o, const sigset_t *signals,
-                                      struct err *err)
+static enum err_code listen_and_serve(const struct config *c, const char *const *upstreams,
+                                      struct engine *e, struct http_options *o,
+                                      const sigset_t *signals, struct err *err)
 {
     struct api api = { .predict = e->predict,
                        .max_entries_bytes = (size_t)c->max_entries_kib << 10,
@@ -151,7 +151,7 @@ static enum err_code listen_and_serve(const struct config *c, struct engine *e,
     o->ctx = &api;
     o->token = token;
     if (rc == ERR_NONE)
-        rc = make_router(&api.router, c, token, err);
+        rc = make_router(&api.router, c, upstreams, token, err);
     if (rc == ERR_NONE)
         rc = http_server_open(&s, o, err);
     free(token);
@@ -173,15 +173,14 @@ static enum err_code listen_and_serve(const struct config *c, struct engine *e,
     return ERR_NONE;
 }
 
-enum err_code serve_run(const struct config *c, const char *host, unsigned port, const char *socket,
-                        struct err *err)
+enum err_code serve_run(const struct config *c, const struct serve_options *given, struct err *err)
 {
     struct engine e;
     sigset_t signals;
     struct http_options o = options_of(c);
-    o.host = host;
-    o.port = port;
-    o.unix_path = socket;
+    o.host = given->host;
+    o.port = given->port;
+    o.unix_path = given->socket;
     if (!c->tls_cert != !c->tls_key)
         return err_set(err, ERR_INVALID, "FOVEA_TLS_CERT and FOVEA_TLS_KEY need each other");
     memory_one_heap();
@@ -196,7 +195,7 @@ enum err_code serve_run(const struct config *c, const char *host, unsigned port,
     enum err_code rc = engine_init(&e, c, (unsigned)c->intra_op_threads, ENGINE_SERVICE, err);
     if (rc != ERR_NONE)
         return rc;
-    rc = listen_and_serve(c, &e, &o, &signals, err);
+    rc = listen_and_serve(c, given->upstreams, &e, &o, &signals, err);
     engine_clear(&e);
     return rc;
 }

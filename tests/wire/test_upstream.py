@@ -284,21 +284,65 @@ def test_stops_while_it_pings(start):
     assert seconds < 4
 
 
-@pytest.mark.parametrize('url', ['gpu:3003', 'ftp://gpu', 'file:///etc/passwd'])
+@pytest.mark.parametrize('options, kinds', [
+    (['--upstream', 'URL'], 'clip.visual clip.textual facial-recognition ocr'),
+    (['--upstream=clip=URL', '--upstream', 'ocr=URL/'], 'clip.visual clip.textual ocr'),
+    (['--upstream', 'http://127.0.0.1:1', '--upstream=clip.textual=URL'], 'clip.visual clip.textual facial-recognition ocr')])
+def test_on_the_command_line(start, other, options, kinds):
+    """One more way to say what the settings say; over them, and over those given before."""
+    server = start(*(o.replace('URL', other.url) for o in options), FOVEA_UPSTREAM_CLIP_TEXTUAL='http://127.0.0.1:1')
+    assert server.predict(TEXTUAL, text='red dog') == (200, THERE)
+    told = re.findall(r'^fovea_upstream_up{kind="(.*?)"}', server.ask('GET', '/metrics')[2].decode(), re.M)
+    assert told == kinds.split()
+
+
+@pytest.mark.parametrize('given, why', [
+    ('gpu:3003', 'not a URL'), ('clip=gpu', 'not a URL'), ('ocr=', 'not a URL'), ('', 'not a URL'),
+    ('http://me:secret@gpu:x', 'not a URL'), ('clip.=http://gpu', 'no task "clip."'), ('cl=http://gpu', 'no task "cl"'),
+    ('=http://gpu', 'no task ""'), ('facial-recognition.detection=http://gpu', 'there are clip, ')])
+def test_mistakes_on_the_command_line(fovea, given, why):
+    told = fovea('serve', '--host', '127.0.0.1', '--port', '0', '--upstream', given)
+    assert told.status == 2 and told.out == '' and told.err.count('\n') == 1
+    assert why in told.err and 'secret' not in told.err
+
+
+def test_too_many_on_the_command_line(fovea):
+    told = fovea('serve', *['--upstream=http://gpu'] * 17)
+    assert told.status == 2 and 'more than 16 times' in told.err
+
+
+@pytest.mark.parametrize('settings, names', [
+    ({'FOVEA_UPSTREAM_CLIP_VISUAL': 'http://192.0.2.1:3003', 'FOVEA_UPSTREAM_OCR': 'http://192.0.2.1:3003'}, 'clip.visual, ocr'),
+    ({'FOVEA_UPSTREAM_CLIP_VISUAL': 'https://192.0.2.1:3003', 'FOVEA_UPSTREAM_OCR': 'http://localhost:1'}, None)])
+def test_a_token_in_the_clear(start, settings, names):
+    """Is warned of, once; without a token there is nothing to warn of."""
+    for token in ('secret', ''):
+        server = start(**settings, FOVEA_TOKEN=token)
+        told = [line for line in server.log if 'unencrypted' in line]
+        assert len(told) == (1 if token and names else 0) and not any('secret' in line for line in server.log)
+        assert not told or f'upstream of {names};' in told[0]
+
+
+@pytest.mark.parametrize('url', ['gpu:3003', 'ftp://gpu', 'file:///etc/passwd', 'http://', 'http://gpu:99999'])
 def test_what_is_no_url(fovea, models, url):
     told = fovea('serve', '--host', '127.0.0.1', '--port', '0', MACHINE_LEARNING_CACHE_FOLDER=str(models),
                  FOVEA_UPSTREAM_OCR=url)
     assert told.status == 1 and 'upstream of ocr: not a URL' in told.err and 'listening' not in told.err
 
 
-def test_what_the_page_says(start, other):
+def test_what_the_page_says(start, other, commands):
     """Its commands, here with the port of the test's own services, and its settings and metrics."""
-    page = (pathlib.Path(__file__).resolve().parents[2] / 'docs/upstream.md').read_text()
-    serve, curl = re.search(r'```sh\n(.*?)```', page, re.S)[1].splitlines()
-    *settings, fovea, command = serve.split()
-    assert (fovea, command) == ('fovea', 'serve') and curl.startswith('curl -fsS http://localhost:3003/metrics ')
-    server = start(**{name: other.url for name, _ in (s.split('=') for s in settings)})
-    metrics = server.ask('GET', '/metrics')[2].decode()
+    path = pathlib.Path(__file__).resolve().parents[2] / 'docs/upstream.md'
+    page = path.read_text()
+    serve, curl, same = commands(path)
+    assert curl == 'curl -fsS http://localhost:3003/metrics'
+    pages = []
+    for command in (serve, same):
+        settings, options = (part.split() for part in command.split('fovea serve'))
+        server = start(*(re.sub('http://\\w+:3003', other.url, option) for option in options),
+                       **{name: other.url for name, _ in (s.split('=') for s in settings)})
+        pages.append(server.ask('GET', '/metrics')[2].decode())
+    told = [re.findall(r'^fovea_upstream_up{kind="(.*?)"}', metrics, re.M) for metrics in pages]
+    assert told[0] == told[1] == ['clip.visual', 'facial-recognition', 'ocr']
     named = set(re.findall(r'^\| `(\w+)`', page, re.M))
-    assert named == set(re.findall(r'^# TYPE (fovea_upstream_\w+)', metrics, re.M)) and len(named) == 2
-    assert 'kind="clip.visual"' in metrics and 'kind="ocr"' in metrics and 'kind="clip.textual"' not in metrics
+    assert named == set(re.findall(r'^# TYPE (fovea_upstream_\w+)', pages[0], re.M)) and len(named) == 2
