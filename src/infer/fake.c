@@ -108,10 +108,10 @@ static void wait_ms(int64_t ms)
         nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
 }
 
-static enum err_code fake_open(struct infer_session *s, const char *path, const char *identity,
+static enum err_code fake_open(struct infer_session *s, const struct infer_network *network,
                                struct err *err)
 {
-    (void)identity; /* nothing here is worth keeping */
+    const char *path = network->path; /* nothing here is worth keeping */
     uint8_t *text;
     size_t n;
     enum err_code rc = file_read(path, FILE_MAX_BYTES, &text, &n, NULL, err);

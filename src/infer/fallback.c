@@ -11,11 +11,11 @@
 #include "infer/provider.h"
 
 struct pair {
-    pthread_rwlock_t giving_up;  /* held for reading while the provider runs */
-    struct infer_session *fast;  /* NULL: given up */
-    pthread_mutex_t one;         /* for opening, and for runs that must not overlap */
-    struct infer_session *slow;  /* on the CPU; NULL until it is needed */
-    const char *path, *identity; /* on the heap; identity may be NULL */
+    pthread_rwlock_t giving_up;   /* held for reading while the provider runs */
+    struct infer_session *fast;   /* NULL: given up */
+    pthread_mutex_t one;          /* for opening, and for runs that must not overlap */
+    struct infer_session *slow;   /* on the CPU; NULL until it is needed */
+    struct infer_network network; /* its strings on the heap */
 };
 
 static enum err_code open_slow(struct infer_session *s, struct err *err)
@@ -24,8 +24,8 @@ static enum err_code open_slow(struct infer_session *s, struct err *err)
     enum err_code rc = ERR_NONE;
     pthread_mutex_lock(&w->one);
     if (!w->slow)
-        rc = infer_session_open_on(&w->slow, s->engine, &infer_ort_backend, NULL, false, w->path,
-                                   w->identity, err);
+        rc = infer_session_open_on(&w->slow, s->engine, &infer_ort_backend, NULL, false,
+                                   &w->network, err);
     pthread_mutex_unlock(&w->one);
     return rc;
 }
@@ -41,13 +41,14 @@ static void copy_ports(struct infer_session *s, const struct infer_session *from
 static void warn(const struct infer_session *s, const char *why)
 {
     const struct pair *w = s->state;
-    log_write(LOG_WARN, "%s runs on the CPU from now on; %s failed: %s", w->path, s->provider->name,
-              why);
+    log_write(LOG_WARN, "%s runs on the CPU from now on; %s failed: %s", w->network.path,
+              s->provider->name, why);
 }
 
-static enum err_code pair_open(struct infer_session *s, const char *path, const char *identity,
+static enum err_code pair_open(struct infer_session *s, const struct infer_network *network,
                                struct err *err)
 {
+    const char *path = network->path, *identity = network->identity;
     struct err why = { 0 };
     struct pair *w = calloc(1, sizeof *w);
     if (!w)
@@ -55,12 +56,12 @@ static enum err_code pair_open(struct infer_session *s, const char *path, const 
     pthread_rwlock_init(&w->giving_up, NULL);
     pthread_mutex_init(&w->one, NULL);
     s->state = w;
-    w->path = str_ndup(path, strlen(path));
-    w->identity = identity ? str_ndup(identity, strlen(identity)) : NULL;
-    if (!w->path || (identity && !w->identity))
+    w->network.path = str_ndup(path, strlen(path));
+    w->network.identity = identity ? str_ndup(identity, strlen(identity)) : NULL;
+    if (!w->network.path || (identity && !w->network.identity))
         return err_set(err, ERR_NOMEM, "%s: session", path);
     enum err_code rc = infer_session_open_on(&w->fast, s->engine, &infer_ort_backend, s->provider,
-                                             false, path, NULL, &why);
+                                             false, &(struct infer_network){ .path = path }, &why);
     if (rc != ERR_NONE) {
         rc = open_slow(s, err);
         if (rc == ERR_NONE)
@@ -78,8 +79,8 @@ static void pair_close(struct infer_session *s)
     infer_session_close(w->slow);
     pthread_rwlock_destroy(&w->giving_up);
     pthread_mutex_destroy(&w->one);
-    free((char *)(uintptr_t)w->path);
-    free((char *)(uintptr_t)w->identity);
+    free((char *)(uintptr_t)w->network.path);
+    free((char *)(uintptr_t)w->network.identity);
     free(w);
 }
 

@@ -120,17 +120,17 @@ static enum err_code is_fake(const char *path, bool *fake, struct err *err)
 enum err_code infer_session_open_on(struct infer_session **out, struct infer *in,
                                     const struct infer_backend *backend,
                                     const struct infer_provider *provider, bool whole,
-                                    const char *path, const char *identity, struct err *err)
+                                    const struct infer_network *network, struct err *err)
 {
     *out = NULL;
     struct infer_session *s = calloc(1, sizeof *s);
     if (!s)
-        return err_set(err, ERR_NOMEM, "%s: session", path);
+        return err_set(err, ERR_NOMEM, "%s: session", network->path);
     s->engine = in;
     s->backend = backend;
     s->provider = provider;
     s->whole = whole;
-    enum err_code rc = s->backend->open(s, path, identity, err);
+    enum err_code rc = s->backend->open(s, network, err);
     if (rc == ERR_NONE)
         *out = s;
     else
@@ -138,12 +138,12 @@ enum err_code infer_session_open_on(struct infer_session **out, struct infer *in
     return rc;
 }
 
-enum err_code infer_session_open(struct infer_session **out, struct infer *in, const char *path,
-                                 const char *identity, struct err *err)
+enum err_code infer_session_open(struct infer_session **out, struct infer *in,
+                                 const struct infer_network *network, struct err *err)
 {
     bool fake = false;
     *out = NULL;
-    enum err_code rc = is_fake(path, &fake, err);
+    enum err_code rc = is_fake(network->path, &fake, err);
     if (rc != ERR_NONE)
         return rc;
     const struct infer_provider *p = fake ? NULL : infer_provider_get(in);
@@ -151,7 +151,7 @@ enum err_code infer_session_open(struct infer_session **out, struct infer *in, c
                                  fake ? &infer_fake_backend
                                  : p  ? &infer_fallback_backend
                                       : &infer_ort_backend,
-                                 p, false, path, identity, err);
+                                 p, false, network, err);
 }
 
 void infer_session_close(struct infer_session *s)

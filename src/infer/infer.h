@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 enum { INFER_DIMS_MAX = 8, INFER_PORTS_MAX = 32, INFER_NAME_MAX = 128 };
@@ -95,13 +96,32 @@ const char *infer_provider_decide(struct infer *in, char *why, size_t n);
 /* The child's part of a trial: read from the socket fd what to try, try it, answer, return. */
 enum err_code infer_probe_serve(int fd, struct err *err);
 
-/* Load the network at path. identity, a string that changes when any of the network's files does,
- * lets it be kept in cache_dir as prepared and used the next time; NULL: nothing is kept, as it
- * must be for files of more than INFER_KEEP_MAX_BYTES. ERR_NOT_FOUND (the file, or an inference
- * library), ERR_CORRUPT (not a network), ERR_UNSUPPORTED (an element type or a number of ports that
- * nothing here can hold), ERR_NOMEM, ERR_IO. */
-enum err_code infer_session_open(struct infer_session **out, struct infer *in, const char *path,
-                                 const char *identity, struct err *err);
+/* A network that reads a row of ids of fixed length, but whose answer is settled before its end, as
+ * that of a text tower with causal attention is by the token that ends the text: it may be kept in
+ * a form that takes the beginning of a row alone, in as much less time, if the answers are the
+ * same. Whether they are is found out once, when it is prepared: try_fn runs some rows through s,
+ * first whole, then cut to where they are settled, and appends the first output of each. The form
+ * that is kept says INFER_PREFIX_KEY of itself (infer_metadata()). */
+struct infer_prefix {
+    enum err_code (*try_fn)(void *arg, struct infer_session *s, bool cut, struct buf *out,
+                            struct err *err);
+    void *arg;
+};
+#define INFER_PREFIX_KEY "fovea.prefix"
+
+/* What is to be loaded. identity, a string that changes when any of the network's files does, lets
+ * it be kept in cache_dir as prepared and used the next time; NULL: nothing is kept, as it must be
+ * for files of more than INFER_KEEP_MAX_BYTES. prefix: NULL where it has to take what its file says
+ * it takes; it is looked at where the network is prepared. */
+struct infer_network {
+    const char *path, *identity;
+    const struct infer_prefix *prefix;
+};
+
+/* ERR_NOT_FOUND (the file, or an inference library), ERR_CORRUPT (not a network), ERR_UNSUPPORTED
+ * (an element type or a number of ports that nothing here can hold), ERR_NOMEM, ERR_IO. */
+enum err_code infer_session_open(struct infer_session **out, struct infer *in,
+                                 const struct infer_network *network, struct err *err);
 void infer_session_close(struct infer_session *s);
 
 size_t infer_n_inputs(const struct infer_session *s);

@@ -109,12 +109,13 @@ static void add(struct hash *h, const char *s)
     hash_update(h, s, strlen(s) + 1);
 }
 
-enum err_code infer_prepared_name(struct infer_prepared *p, const char *cache_dir, const char *path,
-                                  const char *identity, const char *version, struct err *err)
+enum err_code infer_prepared_name(struct infer_prepared *p, const char *cache_dir,
+                                  const struct infer_network *network, const char *version,
+                                  struct err *err)
 {
     uint8_t where[HASH_BYTES];
     char hex[HASH_HEX];
-    hash_bytes(path, strlen(path), where);
+    hash_bytes(network->path, strlen(network->path), where);
     hash_hex(where, hex);
     if (snprintf(p->file, sizeof p->file, "%s/" PREFIX "%.16s" SUFFIX, cache_dir, hex) >=
         (int)(sizeof p->file - sizeof PART))
@@ -122,8 +123,9 @@ enum err_code infer_prepared_name(struct infer_prepared *p, const char *cache_di
     struct hash h;
     unsigned long cpu = cpu_abilities();
     hash_init(&h);
-    add(&h, path);
-    add(&h, identity);
+    add(&h, network->path);
+    add(&h, network->identity);
+    add(&h, network->prefix ? INFER_PREFIX_KEY : "");
     add(&h, version);
     hash_update(&h, &cpu, sizeof cpu);
     hash_final(&h, p->key);

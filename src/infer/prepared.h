@@ -7,18 +7,20 @@
 
 #include "base/err.h"
 #include "base/hash.h"
+#include "infer/infer.h"
 #include "sys/file.h"
 
 enum { INFER_PREPARED_PATH_MAX = 4096, INFER_PREPARED_SEEN_MAX = 64 };
 
 /* Where the prepared form of the network at path is kept, and the key that it must carry: a hash of
- * identity, the library's version and what this CPU can do. */
+ * identity, the forms it may take, the library's version and what this CPU can do. */
 struct infer_prepared {
     char file[INFER_PREPARED_PATH_MAX];
     uint8_t key[HASH_BYTES];
 };
-enum err_code infer_prepared_name(struct infer_prepared *p, const char *cache_dir, const char *path,
-                                  const char *identity, const char *version, struct err *err);
+enum err_code infer_prepared_name(struct infer_prepared *p, const char *cache_dir,
+                                  const struct infer_network *network, const char *version,
+                                  struct err *err);
 
 /* Files that an engine found whole, by what of them changes when they do. */
 struct infer_prepared_seen {

@@ -79,8 +79,8 @@ static enum err_code run_network(struct infer *in, const struct infer_provider *
         x[i] = (float)(i * 7 % N_X) / 4 - 1;
     const struct infer_tensor t = { .n_dims = 4, .dims = { 1, 1, 4, 4 }, .data = x };
     struct infer_tensor y = { 0 };
-    enum err_code rc =
-        infer_session_open_on(&s, in, &infer_ort_backend, p, p != NULL, path, NULL, err);
+    enum err_code rc = infer_session_open_on(&s, in, &infer_ort_backend, p, p != NULL,
+                                             &(struct infer_network){ .path = path }, err);
     if (rc == ERR_NONE)
         rc = infer_run(s, &t, 1, &y, 1, err);
     if (rc == ERR_NONE)

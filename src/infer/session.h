@@ -26,7 +26,7 @@ struct infer {
 /* open fills the session's ports and state; where it fails after setting state, close is called all
  * the same. run gets tensors that fit the ports, from several threads at once. */
 struct infer_backend {
-    enum err_code (*open)(struct infer_session *s, const char *path, const char *identity,
+    enum err_code (*open)(struct infer_session *s, const struct infer_network *network,
                           struct err *err);
     enum err_code (*run)(struct infer_session *s, const struct infer_tensor *in,
                          struct infer_tensor *out, size_t n_out, struct err *err);
@@ -52,7 +52,7 @@ extern const struct infer_backend infer_ort_backend, infer_fake_backend;
 enum err_code infer_session_open_on(struct infer_session **out, struct infer *in,
                                     const struct infer_backend *backend,
                                     const struct infer_provider *provider, bool whole,
-                                    const char *path, const char *identity, struct err *err);
+                                    const struct infer_network *network, struct err *err);
 
 /* infer_run() after its checks: in one run or, where memory does not suffice, in several (rows.c).
  */

@@ -22,9 +22,9 @@ static enum err_code vector_dim(const struct infer_session *s, const struct mode
 
 enum err_code task_clip_open_network(struct infer_session **out, size_t *dim, struct infer *in,
                                      const struct model_folder *f, enum model_type type,
-                                     struct err *err)
+                                     const struct infer_prefix *prefix, struct err *err)
 {
-    enum err_code rc = task_network_open(out, in, f, type, err);
+    enum err_code rc = task_network_open(out, in, f, type, prefix, err);
     if (rc != ERR_NONE)
         return rc;
     struct err why = { 0 };

@@ -4,9 +4,10 @@
 
 #include "task/task.h"
 
-/* The network of one tower and the length of the vectors in its first output, which must be f32. */
+/* The network of one tower and the length of the vectors in its first output, which must be f32.
+ * prefix as infer_network has it. */
 enum err_code task_clip_open_network(struct infer_session **out, size_t *dim, struct infer *in,
                                      const struct model_folder *f, enum model_type type,
-                                     struct err *err);
+                                     const struct infer_prefix *prefix, struct err *err);
 
 #endif

@@ -1,3 +1,4 @@
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,7 @@ struct task_clip_textual {
     size_t dim, n_inputs;
     bool canonicalize;
     bool asks_language; /* a code before the text says it */
+    bool cuts;          /* rows to where they are settled: INFER_PREFIX_KEY */
     struct text_fit fit;
     enum feed feeds[INPUTS_MAX];
 };
@@ -41,6 +43,128 @@ static enum err_code open_tokenizer(struct task_clip_textual *t, const struct mo
         return err_set(err, ERR_CORRUPT, "%s/textual: no token \"%s\", which pads", f->dir,
                        m->pad_token);
     return ERR_NONE;
+}
+
+/* ---- rows that are settled before their end ---- */
+
+/* The towers that OpenAI's CLIP began take the vector of the token with the greatest id, the end of
+ * the text, and let no token see what comes after it. So the padding after that changes nothing,
+ * though it is most of the work: 77 places for "a dog on the beach", which is 7 tokens. */
+static size_t settled(const struct text_ids *ids)
+{
+    size_t last = 0;
+    for (size_t i = 1; i < ids->n; i++)
+        if (ids->ids[i] > ids->ids[last])
+            last = i;
+    return last + 1;
+}
+
+/* A row of a network's input: from itself, or made 64 bits wide, which *wide is to be freed for. */
+static enum err_code as_tensor(enum infer_type type, int32_t *row, size_t n, int64_t **wide,
+                               struct infer_tensor *x, struct err *err)
+{
+    *x = (struct infer_tensor){ .type = type, .n_dims = 2, .dims = { 1, (int64_t)n }, .data = row };
+    if (type != INFER_I64)
+        return ERR_NONE;
+    *wide = malloc((n ? n : 1) * sizeof **wide);
+    if (!*wide)
+        return err_set(err, ERR_NOMEM, "%zu token ids", n);
+    for (size_t i = 0; i < n; i++)
+        (*wide)[i] = row[i];
+    x->data = *wide;
+    return ERR_NONE;
+}
+
+static enum err_code try_row(struct infer_session *s, const struct text_ids *ids, bool cut,
+                             struct buf *out, struct err *err)
+{
+    struct infer_tensor x, y = { 0 };
+    int64_t *wide = NULL;
+    size_t n = 0;
+    enum err_code rc =
+        as_tensor(infer_input(s, 0)->type, ids->ids, cut ? settled(ids) : ids->n, &wide, &x, err);
+    if (rc == ERR_NONE)
+        rc = infer_run(s, &x, 1, &y, 1, err);
+    if (rc == ERR_NONE)
+        rc = infer_count(&y, &n, err);
+    if (rc == ERR_NONE && y.type != INFER_F32)
+        rc = err_set(err, ERR_UNSUPPORTED, "first output is not of f32");
+    if (rc == ERR_NONE)
+        rc = buf_append(out, y.data, n * sizeof(float), err);
+    infer_tensor_clear(&y);
+    free(wide);
+    return rc;
+}
+
+/* ---- opening ---- */
+
+/* The tokenizer is read in a thread beside the network: neither needs the other until a network is
+ * tried, and a large vocabulary takes as long as a network does. */
+struct opening {
+    struct task_clip_textual *t;
+    const struct model_folder *folder;
+    const struct model_text *text;
+    pthread_t thread;
+    bool is_beside; /* to be joined */
+    enum err_code rc;
+    struct err why;
+};
+
+static void *read_tokenizer(void *arg)
+{
+    struct opening *o = arg;
+    o->rc = open_tokenizer(o->t, o->folder, o->text, &o->why);
+    return NULL;
+}
+
+static void start(struct opening *o)
+{
+    o->is_beside = !pthread_create(&o->thread, NULL, read_tokenizer, o);
+    if (!o->is_beside)
+        read_tokenizer(o);
+}
+
+static enum err_code have_tokenizer(struct opening *o, struct err *err)
+{
+    if (o->is_beside)
+        pthread_join(o->thread, NULL);
+    o->is_beside = false;
+    return o->rc == ERR_NONE ? ERR_NONE : err_set(err, o->rc, "%s", o->why.msg);
+}
+
+static enum err_code try_rows(void *arg, struct infer_session *s, bool cut, struct buf *out,
+                              struct err *err)
+{
+    static const char *const texts[] = {
+        "", "a dog", "two children on the beach at sunset, and a red boat on the sea behind them"
+    };
+    struct opening *o = arg;
+    struct text_ids ids = { 0 };
+    struct text_fit fit = { .max_length = o->text->context_length,
+                            .pad_length = o->text->context_length };
+    enum err_code rc = have_tokenizer(o, err);
+    fit.pad_id = o->t->fit.pad_id;
+    for (size_t i = 0; i < sizeof texts / sizeof *texts && rc == ERR_NONE; i++) {
+        rc = text_encode(o->t->tokenizer, texts[i], strlen(texts[i]), &fit, &ids, err);
+        if (rc == ERR_NONE)
+            rc = try_row(s, &ids, cut, out, err);
+    }
+    text_ids_clear(&ids);
+    return rc;
+}
+
+static enum err_code open_network(struct opening *o, struct infer *in, struct err *err)
+{
+    struct task_clip_textual *t = o->t;
+    const struct infer_prefix prefix = { try_rows, o };
+    char *says = NULL;
+    enum err_code rc =
+        task_clip_open_network(&t->session, &t->dim, in, o->folder, MODEL_TEXTUAL, &prefix, err);
+    if (rc == ERR_NONE)
+        rc = infer_metadata(t->session, INFER_PREFIX_KEY, &says, err);
+    t->cuts = says;
+    free(says);
+    return rc;
 }
 
 /* By name where transformers has one for it; the ids go by many names ("text", "input_ids"). */
@@ -97,9 +221,11 @@ enum err_code task_clip_textual_open(struct task_clip_textual **out, struct infe
         return err_set(err, ERR_NOMEM, "%s", f->dir);
     t->canonicalize = m.canonicalize;
     t->asks_language = str_starts(f->name, "nllb");
-    rc = open_tokenizer(t, f, &m, err);
-    if (rc == ERR_NONE)
-        rc = task_clip_open_network(&t->session, &t->dim, in, f, MODEL_TEXTUAL, err);
+    struct opening o = { .t = t, .folder = f, .text = &m };
+    start(&o);
+    enum err_code opened = open_network(&o, in, err);
+    rc = have_tokenizer(&o, opened == ERR_NONE ? err : NULL);
+    rc = opened == ERR_NONE ? rc : opened;
     if (rc == ERR_NONE)
         rc = read_inputs(t, f, m.context_length, err);
     if (rc == ERR_NONE)
@@ -138,16 +264,6 @@ static enum err_code encode(const struct task_clip_textual *t, const char *text,
     return rc;
 }
 
-static enum err_code widen(const int32_t *from, size_t n, int64_t **out, struct err *err)
-{
-    *out = malloc((n ? n : 1) * sizeof **out);
-    if (!*out)
-        return err_set(err, ERR_NOMEM, "%zu token ids", n);
-    for (size_t i = 0; i < n; i++)
-        (*out)[i] = from[i];
-    return ERR_NONE;
-}
-
 enum err_code task_clip_textual_embed(const struct task_clip_textual *t, const char *text, size_t n,
                                       const char *language, float *out, struct err *err)
 {
@@ -159,14 +275,8 @@ enum err_code task_clip_textual_embed(const struct task_clip_textual *t, const c
         int32_t *row = t->feeds[i] == FEED_IDS    ? ids.ids
                        : t->feeds[i] == FEED_MASK ? ids.mask
                                                   : ids.types;
-        x[i] = (struct infer_tensor){ .type = infer_input(t->session, i)->type,
-                                      .n_dims = 2,
-                                      .dims = { 1, (int64_t)ids.n },
-                                      .data = row };
-        if (x[i].type != INFER_I64)
-            continue;
-        rc = widen(row, ids.n, &wide[i], err);
-        x[i].data = wide[i];
+        rc = as_tensor(infer_input(t->session, i)->type, row, t->cuts ? settled(&ids) : ids.n,
+                       &wide[i], &x[i], err);
     }
     if (rc == ERR_NONE)
         rc = task_network_embed(t->session, x, t->n_inputs, 1, t->dim, out, err);

@@ -71,7 +71,7 @@ enum err_code task_clip_visual_open(struct task_clip_visual **out, struct infer 
     if (!v)
         return err_set(err, ERR_NOMEM, "%s", f->dir);
     set_preprocess(v, &p);
-    rc = task_clip_open_network(&v->session, &v->dim, in, f, MODEL_VISUAL, err);
+    rc = task_clip_open_network(&v->session, &v->dim, in, f, MODEL_VISUAL, NULL, err);
     if (rc == ERR_NONE)
         rc = check_input(v, f, err);
     if (rc == ERR_NONE)

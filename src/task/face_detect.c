@@ -52,7 +52,7 @@ enum err_code task_face_detector_open(struct task_face_detector **out, struct in
     if (!d)
         return err_set(err, ERR_NOMEM, "%s", f->dir);
     d->family = task_face_family(f->name);
-    enum err_code rc = task_network_open(&d->session, in, f, MODEL_DETECTION, err);
+    enum err_code rc = task_network_open(&d->session, in, f, MODEL_DETECTION, NULL, err);
     if (rc == ERR_NONE)
         rc = check_ports(d, f, err);
     if (rc == ERR_NONE)

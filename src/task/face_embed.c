@@ -43,7 +43,7 @@ enum err_code task_face_recognizer_open(struct task_face_recognizer **out, struc
     if (!r)
         return err_set(err, ERR_NOMEM, "%s", f->dir);
     r->family = task_face_family(f->name);
-    enum err_code rc = task_network_open(&r->session, in, f, MODEL_RECOGNITION, err);
+    enum err_code rc = task_network_open(&r->session, in, f, MODEL_RECOGNITION, NULL, err);
     if (rc == ERR_NONE && !(takes_crops(r, max_batch) && gives_vector(r)))
         rc = err_set(err, ERR_UNSUPPORTED,
                      "%s: the recognition network is not as %s: one f32 [n or 1, 3, %d, %d]; f32 "

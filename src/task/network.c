@@ -5,7 +5,8 @@
 #include "task/task.h"
 
 enum err_code task_network_open(struct infer_session **out, struct infer *in,
-                                const struct model_folder *f, enum model_type type, struct err *err)
+                                const struct model_folder *f, enum model_type type,
+                                const struct infer_prefix *prefix, struct err *err)
 {
     char path[MODEL_PATH_MAX], identity[HASH_HEX];
     uint64_t n_bytes;
@@ -14,8 +15,11 @@ enum err_code task_network_open(struct infer_session **out, struct infer *in,
     if (rc == ERR_NONE)
         rc = model_identity(f, type, identity, &n_bytes, err);
     if (rc == ERR_NONE)
-        rc = infer_session_open(out, in, path, n_bytes > INFER_KEEP_MAX_BYTES ? NULL : identity,
-                                err);
+        rc =
+            infer_session_open(out, in,
+                               &(struct infer_network){
+                                   path, n_bytes > INFER_KEEP_MAX_BYTES ? NULL : identity, prefix },
+                               err);
     return rc;
 }
 

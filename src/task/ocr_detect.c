@@ -31,7 +31,7 @@ enum err_code task_ocr_detector_open(struct task_ocr_detector **out, struct infe
     struct task_ocr_detector *d = calloc(1, sizeof *d);
     if (!d)
         return err_set(err, ERR_NOMEM, "%s", f->dir);
-    enum err_code rc = task_network_open(&d->session, in, f, MODEL_DETECTION, err);
+    enum err_code rc = task_network_open(&d->session, in, f, MODEL_DETECTION, NULL, err);
     if (rc == ERR_NONE && !(takes_picture(d->session) && gives_map(d->session)))
         rc = err_set(err, ERR_UNSUPPORTED,
                      "%s: the detection network is not as PP-OCR's: one f32 [n, 3, height, width] "

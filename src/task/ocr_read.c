@@ -58,7 +58,7 @@ enum err_code task_ocr_recognizer_open(struct task_ocr_recognizer **out, struct 
     if (!r)
         return err_set(err, ERR_NOMEM, "%s", f->dir);
     r->batch = max_batch ? max_batch : OCR_BATCH_DEFAULT;
-    enum err_code rc = task_network_open(&r->session, in, f, MODEL_RECOGNITION, err);
+    enum err_code rc = task_network_open(&r->session, in, f, MODEL_RECOGNITION, NULL, err);
     if (rc == ERR_NONE)
         rc = open_alphabet(r, f, err);
     if (rc == ERR_NONE)

@@ -56,7 +56,8 @@ static struct infer_session *open_at(struct infer *in, const char *path, const c
 {
     struct infer_session *s = NULL;
     struct err e = { 0 };
-    if (!CHECK(infer_session_open(&s, in, path, identity, &e) == ERR_NONE))
+    if (!CHECK(infer_session_open(&s, in, &(struct infer_network){ path, identity, NULL }, &e) ==
+               ERR_NONE))
         printf("# %s\n", e.msg);
     return s;
 }
@@ -160,12 +161,16 @@ static void a_bad_fake_is_refused(void)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct err e = { 0 };
         CHECK(file_replace(in_dir("bad.onnx"), bad[i], strlen(bad[i]), NULL) == ERR_NONE);
-        CHECK(infer_session_open(&s, in, in_dir("bad.onnx"), NULL, &e) == ERR_CORRUPT && !s);
+        CHECK(infer_session_open(&s, in, &(struct infer_network){ .path = in_dir("bad.onnx") },
+                                 &e) == ERR_CORRUPT &&
+              !s);
         CHECK(strstr(e.msg, "bad.onnx"));
     }
-    CHECK(infer_session_open(&s, in, in_dir("absent.onnx"), NULL, NULL) == ERR_NOT_FOUND);
+    CHECK(infer_session_open(&s, in, &(struct infer_network){ .path = in_dir("absent.onnx") },
+                             NULL) == ERR_NOT_FOUND);
     REQUIRE(mkfifo(in_dir("fifo"), 0600) == 0);
-    CHECK(infer_session_open(&s, in, in_dir("fifo"), NULL, NULL) == ERR_UNSUPPORTED);
+    CHECK(infer_session_open(&s, in, &(struct infer_network){ .path = in_dir("fifo") }, NULL) ==
+          ERR_UNSUPPORTED);
     infer_destroy(in);
 }
 
@@ -229,13 +234,15 @@ static void a_missing_library_is_explained(void)
     struct err e = { 0 };
     REQUIRE(infer_create(&in, &(struct infer_options){ .ort_library = "/no/such/lib.so" }, NULL) ==
             ERR_NONE);
-    CHECK(infer_session_open(&s, in, network("scale.onnx"), NULL, &e) == ERR_NOT_FOUND);
+    CHECK(infer_session_open(&s, in, &(struct infer_network){ .path = network("scale.onnx") },
+                             &e) == ERR_NOT_FOUND);
     CHECK(strstr(e.msg, "/no/such/lib.so") && strstr(e.msg, "FOVEA_ORT_LIBRARY"));
     infer_destroy(in);
     e = (struct err){ 0 };
     REQUIRE(infer_create(&in, &(struct infer_options){ .ort_library = "libm.so.6" }, NULL) ==
             ERR_NONE);
-    CHECK(infer_session_open(&s, in, network("scale.onnx"), NULL, &e) == ERR_UNSUPPORTED);
+    CHECK(infer_session_open(&s, in, &(struct infer_network){ .path = network("scale.onnx") },
+                             &e) == ERR_UNSUPPORTED);
     infer_destroy(in);
     infer_destroy(NULL);
     infer_session_close(NULL);
@@ -293,16 +300,19 @@ static void ort_refuses_what_is_no_network(void)
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
         struct err e = { 0 };
         CHECK(file_replace(in_dir("cut.onnx"), whole, cuts[i], NULL) == ERR_NONE);
-        enum err_code rc = infer_session_open(&s, in, in_dir("cut.onnx"), "1", &e);
+        enum err_code rc = infer_session_open(
+            &s, in, &(struct infer_network){ in_dir("cut.onnx"), "1", NULL }, &e);
         CHECK(rc == ERR_CORRUPT && !s);
         CHECK(strstr(e.msg, "cut.onnx"));
     }
     memset(whole, 0xa5, n);
     CHECK(file_replace(in_dir("cut.onnx"), whole, n, NULL) == ERR_NONE);
-    CHECK(infer_session_open(&s, in, in_dir("cut.onnx"), NULL, NULL) == ERR_CORRUPT);
+    CHECK(infer_session_open(&s, in, &(struct infer_network){ .path = in_dir("cut.onnx") }, NULL) ==
+          ERR_CORRUPT);
     free(whole);
     struct err e = { 0 };
-    CHECK(infer_session_open(&s, in, network("half.onnx"), NULL, &e) == ERR_UNSUPPORTED);
+    CHECK(infer_session_open(&s, in, &(struct infer_network){ .path = network("half.onnx") }, &e) ==
+          ERR_UNSUPPORTED);
     CHECK(strstr(e.msg, "half.onnx: x: elements of ONNX type 10"));
     infer_destroy(in);
 }

@@ -89,7 +89,9 @@ static struct infer_session *open_rows(struct infer *in)
 {
     struct infer_session *s = NULL;
     struct err e = { 0 };
-    if (!CHECK(infer_session_open(&s, in, network("rows.onnx"), "A", &e) == ERR_NONE))
+    if (!CHECK(infer_session_open(&s, in,
+                                  &(struct infer_network){ network("rows.onnx"), "A", NULL },
+                                  &e) == ERR_NONE))
         printf("# %s\n", e.msg);
     return s;
 }
@@ -187,8 +189,10 @@ static void a_broken_network_blames_nobody(void)
     char path[300];
     snprintf(path, sizeof path, "%s/broken.onnx", scratch);
     CHECK(file_replace(path, "nothing", 7, NULL) == ERR_NONE);
-    CHECK(infer_session_open(&s, in, path, NULL, &e) == ERR_CORRUPT && !s && !warnings.n);
-    CHECK(infer_session_open(&s, in, "/no/such.onnx", NULL, NULL) == ERR_NOT_FOUND);
+    CHECK(infer_session_open(&s, in, &(struct infer_network){ .path = path }, &e) == ERR_CORRUPT &&
+          !s && !warnings.n);
+    CHECK(infer_session_open(&s, in, &(struct infer_network){ .path = "/no/such.onnx" }, NULL) ==
+          ERR_NOT_FOUND);
     infer_destroy(in);
 }
 
