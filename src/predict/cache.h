@@ -45,6 +45,8 @@ struct predict {
 enum err_code bundle_open(struct predict_bundle *b, struct infer *in, const struct model_folder *f,
                           const struct predict_options *o, struct err *err);
 void bundle_close(struct predict_bundle *b);
+/* Is it loaded? Only until somebody unloads it. */
+bool predict_is_ready(struct predict *p, const struct predict_entry *e);
 /* The place among predict_kinds. */
 unsigned bundle_kind(enum model_task task, enum model_type type);
 

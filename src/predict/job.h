@@ -6,6 +6,16 @@
 
 #include "predict/predict.h"
 
+/* A model that is being loaded before its turn. */
+struct ahead {
+    pthread_t thread;
+    bool runs; /* to be joined */
+    struct predict *p;
+    struct predict_bundle *bundle; /* NULL where it failed */
+    enum err_code code;
+    struct err err;
+};
+
 struct job {
     const struct predict_entry *entry;
     const struct job_kind *kind;
@@ -22,6 +32,7 @@ struct job {
     struct err err;
     pthread_t thread;
     bool has_thread;
+    struct ahead ahead;
 };
 
 struct job_kind {

@@ -75,6 +75,18 @@ static struct slot *find(const struct predict *p, enum model_type type,
     return NULL;
 }
 
+bool predict_is_ready(struct predict *p, const struct predict_entry *e)
+{
+    struct model_folder f;
+    if (model_place(p->models_dir, e->task, e->model, &f, NULL) != ERR_NONE)
+        return false;
+    pthread_mutex_lock(&p->lock);
+    const struct slot *s = find(p, e->type, &f);
+    bool ready = s && s->state == SLOT_READY;
+    pthread_mutex_unlock(&p->lock);
+    return ready;
+}
+
 /* A slot in SLOT_LOADING, which this thread must now load. */
 static struct slot *add(struct predict *p, enum model_type type, const struct model_folder *f)
 {

@@ -52,13 +52,52 @@ static bool text_key(struct predict *p, const struct job *j, char identity[HASH_
     return true;
 }
 
+static void *load_ahead(void *arg)
+{
+    struct job *j = arg;
+    const struct predict_entry *e = j->entry;
+    struct ahead *a = &j->ahead;
+    a->code = predict_acquire(a->p, e->task, e->type, e->model, &a->bundle, &a->err);
+    return NULL;
+}
+
+/* What is not loaded is loaded while the picture is decoded and, for a recognition, while the
+ * detection loads and runs: after an idle time that was a third of the wait. */
+static void start_ahead(struct run *run)
+{
+    for (size_t i = 0; i < run->n; i++) {
+        struct job *j = &run->jobs[i];
+        j->ahead.p = run->p;
+        j->ahead.runs = !predict_is_ready(run->p, j->entry) &&
+                        !pthread_create(&j->ahead.thread, NULL, load_ahead, j);
+    }
+}
+
+static enum err_code take_ahead(struct job *j, struct predict_bundle **b, struct err *err)
+{
+    struct ahead *a = &j->ahead;
+    pthread_join(a->thread, NULL);
+    a->runs = false;
+    *b = a->bundle;
+    return a->code == ERR_NONE ? ERR_NONE : err_set(err, a->code, "%s", a->err.msg);
+}
+
+/* Where its turn never came. */
+static void drop_ahead(struct job *j)
+{
+    struct predict_bundle *b = NULL;
+    if (j->ahead.runs && take_ahead(j, &b, NULL) == ERR_NONE)
+        predict_release(j->ahead.p, b);
+}
+
 /* identity: of the files that it was computed with. */
 static enum err_code compute(struct predict *p, struct job *j, char identity[HASH_HEX],
                              struct err *err)
 {
     const struct predict_entry *e = j->entry;
     struct predict_bundle *b = NULL;
-    enum err_code rc = predict_acquire(p, e->task, e->type, e->model, &b, err);
+    enum err_code rc = j->ahead.runs ? take_ahead(j, &b, err)
+                                     : predict_acquire(p, e->task, e->type, e->model, &b, err);
     if (rc == ERR_NONE)
         rc = task_check_cancel(j->in->cancel, err);
     int64_t start = clock_mono_ns(), infer_start = infer_thread_ns();
@@ -199,6 +238,8 @@ enum err_code predict_run(struct predict *p, const struct predict_entries *entri
     if (rc == ERR_NONE)
         rc = task_check_cancel(in->cancel, err);
     if (rc == ERR_NONE && in->image)
+        start_ahead(&run);
+    if (rc == ERR_NONE && in->image)
         rc = predict_decode(p, in->image, in->n_image, &run.picture, err);
     for (size_t i = 0; i < run.n && run.picture; i++)
         run.jobs[i].image = &run.picture->image;
@@ -208,8 +249,10 @@ enum err_code predict_run(struct predict *p, const struct predict_entries *entri
         rc = run_wave(&run, true, err);
     if (rc == ERR_NONE)
         rc = put_answer(&run, json, err);
-    for (size_t i = 0; i < run.n; i++)
+    for (size_t i = 0; i < run.n; i++) {
+        drop_ahead(&run.jobs[i]);
         job_clear(&run.jobs[i]);
+    }
     memo_release(&p->memo, run.picture);
     return rc;
 }
