@@ -59,6 +59,15 @@ static bool copy(const char *s, const char **out)
     return *out || !s;
 }
 
+/* ONNX Runtime's own builds (1.29 and later, on Linux too) keep an identifier of the machine below
+ * ~/.cache and send events to their maker. DisableTelemetryEvents() comes too late for the first
+ * and leaves the sender's threads; this (Privacy.md of the package) is read as the library starts.
+ * That of 1.32 woke every few seconds, and with it 3 MB of code that infer_rest() had let go. */
+static bool keep_to_ourselves(void)
+{
+    return !setenv("ORT_DISABLE_TELEMETRY", "1", 1);
+}
+
 enum err_code infer_create(struct infer **out, const struct infer_options *o, struct err *err)
 {
     *out = NULL;
@@ -73,7 +82,7 @@ enum err_code infer_create(struct infer **out, const struct infer_options *o, st
                                           .provider = o->provider };
     struct infer_provider_options *p = &in->options.provider;
     p->name = p->ep_library = p->probe_program = NULL;
-    if (!copy(o->ort_library, &in->options.ort_library) ||
+    if (!keep_to_ourselves() || !copy(o->ort_library, &in->options.ort_library) ||
         !copy(o->cache_dir, &in->options.cache_dir) || !copy(o->provider.name, &p->name) ||
         !copy(o->provider.ep_library, &p->ep_library) ||
         !copy(o->provider.probe_program, &p->probe_program)) {

@@ -73,7 +73,9 @@ struct infer_options {
 struct infer;
 struct infer_session;
 
-/* Opens nothing yet. Strings are copied. ERR_NOMEM. */
+/* Opens nothing yet. Strings are copied. Sets a variable of the environment that keeps ONNX Runtime
+ * from sending events to its maker, so no other thread may read the environment meanwhile.
+ * ERR_NOMEM. */
 enum err_code infer_create(struct infer **out, const struct infer_options *o, struct err *err);
 void infer_destroy(struct infer *in);
 

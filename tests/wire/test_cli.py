@@ -69,3 +69,11 @@ def test_closed_descriptors_are_not_taken_for_files(build, environment):
     taken = [os.readlink(f'/proc/{run.pid}/fd/{fd}') for fd in range(3)]
     run.terminate()
     assert run.wait() == 0 and taken == ['/dev/null'] * 3
+
+
+def test_the_networks_library_tells_nothing_of_this_machine(fovea, tmp_path):
+    """ONNX Runtime's builds keep an identifier below the cache folder and send events, unless they are told not to."""
+    result = fovea('doctor', ORT_DISABLE_TELEMETRY='0')
+    assert 'ONNX Runtime 1.' in result.out, result
+    left = [str(p.relative_to(tmp_path)) for p in tmp_path.rglob('*') if p.is_file()]
+    assert not [p for p in left if 'fovea' not in p], left
