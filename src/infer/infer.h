@@ -95,6 +95,10 @@ const char *infer_provider(const struct infer *in);
  * kept it from that, else "". */
 const char *infer_provider_decide(struct infer *in, char *why, size_t n);
 
+/* Do the settings have networks computed in f16, by a provider that they let be used? It does not
+ * depend on what was decided, so that all commands with the same settings say the same. */
+bool infer_wants_half(const struct infer *in);
+
 /* The child's part of a trial: read from the socket fd what to try, try it, answer, return. */
 enum err_code infer_probe_serve(int fd, struct err *err);
 

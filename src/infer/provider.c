@@ -228,6 +228,18 @@ static bool is_wanted(const struct infer *in, const struct infer_provider *p)
     return name && strcmp(name, "auto") != 0 ? !strcmp(name, p->name) : !p->by_name_only;
 }
 
+bool infer_wants_half(const struct infer *in)
+{
+    const struct infer_provider_options *o = &in->options.provider;
+    bool half = false;
+    for (size_t i = 0; i < infer_n_providers; i++) {
+        const struct infer_provider *p = &infer_providers[i];
+        half |= is_wanted(in, p) && ((o->half_openvino && !strcmp(p->name, "openvino")) ||
+                                     (o->half_rocm && !strcmp(p->name, "migraphx")));
+    }
+    return half;
+}
+
 /* A reason more, where there is room. */
 static void add_reason(struct infer *in, const char *name, const char *reason)
 {

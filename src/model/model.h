@@ -126,10 +126,10 @@ enum err_code model_identity(const struct model_folder *f, enum model_type type,
                              uint64_t *n_bytes, struct err *err);
 
 /* The space that a CLIP model's vectors live in: SHA-256 over the content of every file in both
- * towers' folders and of how fovea runs them. Vectors of different spaces cannot be compared. The
- * hash is kept in cache_dir (NULL: not) under the towers' identity, since hashing 110 MB takes
- * longer than a search may. */
-enum err_code model_space(const struct model_folder *f, const char *cache_dir, char out[HASH_HEX],
-                          struct err *err);
+ * towers' folders and of how fovea runs them; half: in f16, where a provider does as it is told.
+ * Vectors of different spaces cannot be compared. The hash is kept in cache_dir (NULL: not) under
+ * the towers' identity, since hashing 110 MB takes longer than a search may. */
+enum err_code model_space(const struct model_folder *f, bool half, const char *cache_dir,
+                          char out[HASH_HEX], struct err *err);
 
 #endif

@@ -12,7 +12,8 @@
 
 /* Raised when fovea comes to compute other vectors from the same files: another contract of pixels,
  * another precision. */
-static const char how_run[] = "fovea space 1: f32, view pixels";
+static const char *const how_run[] = { "fovea space 1: f32, view pixels",
+                                       "fovea space 1: f16, view pixels" };
 
 /* Other engines' forms of a network, which appear beside ours when Immich is told to use them. */
 static bool is_foreign(const char *name)
@@ -97,12 +98,12 @@ enum err_code model_identity(const struct model_folder *f, enum model_type type,
     return rc;
 }
 
-static enum err_code walk_both(const struct model_folder *f, bool content, char out[HASH_HEX],
-                               struct err *err)
+static enum err_code walk_both(const struct model_folder *f, bool half, bool content,
+                               char out[HASH_HEX], struct err *err)
 {
     struct walk w = { .content = content };
     hash_init(&w.hash);
-    hash_update(&w.hash, how_run, sizeof how_run);
+    hash_update(&w.hash, how_run[half], strlen(how_run[half]) + 1);
     if (!content)
         hash_update(&w.hash, f->dir, strlen(f->dir) + 1);
     enum err_code rc = walk_tower(f, MODEL_VISUAL, &w, err);
@@ -132,11 +133,11 @@ static bool read_kept(const char *path, const char *identity, char out[HASH_HEX]
     return ok;
 }
 
-enum err_code model_space(const struct model_folder *f, const char *cache_dir, char out[HASH_HEX],
-                          struct err *err)
+enum err_code model_space(const struct model_folder *f, bool half, const char *cache_dir,
+                          char out[HASH_HEX], struct err *err)
 {
     char path[MODEL_PATH_MAX] = "", identity[HASH_HEX], line[KEPT_BYTES + 1];
-    enum err_code rc = walk_both(f, false, identity, err);
+    enum err_code rc = walk_both(f, half, false, identity, err);
     if (rc != ERR_NONE)
         return rc;
     if (cache_dir &&
@@ -144,7 +145,7 @@ enum err_code model_space(const struct model_folder *f, const char *cache_dir, c
         return err_set(err, ERR_LIMIT, "%.60s...: path too long", cache_dir);
     if (*path && read_kept(path, identity, out))
         return ERR_NONE;
-    rc = walk_both(f, true, out, err);
+    rc = walk_both(f, half, true, out, err);
     if (rc != ERR_NONE || !*path)
         return rc;
     snprintf(line, sizeof line, "%s %s\n", identity, out);

@@ -236,7 +236,8 @@ enum err_code predict_space(struct predict *p, const char *name, char out[HASH_H
 {
     struct model_folder f;
     enum err_code rc = model_find(p->models_dir, MODEL_CLIP, name, &f, err);
-    return rc == ERR_NONE ? model_space(&f, p->cache_dir, out, err) : rc;
+    return rc == ERR_NONE ? model_space(&f, infer_wants_half(p->infer), p->cache_dir, out, err)
+                          : rc;
 }
 
 static void decode(struct predict *p, const uint8_t *bytes, size_t n, struct memo_picture *to)

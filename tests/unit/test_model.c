@@ -149,20 +149,25 @@ static void a_space_is_the_content(void)
     put_model("b");
     REQUIRE(model_find(scratch, MODEL_CLIP, "a", &a, NULL) == ERR_NONE);
     REQUIRE(model_find(scratch, MODEL_CLIP, "b", &b, NULL) == ERR_NONE);
-    REQUIRE(model_space(&a, cache, sa, NULL) == ERR_NONE && strlen(sa) == 64);
-    CHECK(model_space(&a, cache, again, NULL) == ERR_NONE);
+    REQUIRE(model_space(&a, false, cache, sa, NULL) == ERR_NONE && strlen(sa) == 64);
+    CHECK(model_space(&a, false, cache, again, NULL) == ERR_NONE);
     CHECK_STR(again, sa);
-    CHECK(model_space(&b, NULL, sb, NULL) == ERR_NONE);
+    CHECK(model_space(&b, false, NULL, sb, NULL) == ERR_NONE);
     CHECK_STR(sb, sa);
+    CHECK(model_space(&a, true, cache, sb, NULL) == ERR_NONE && strcmp(sa, sb) != 0);
+    CHECK(model_space(&a, true, cache, again, NULL) == ERR_NONE);
+    CHECK_STR(again, sb);
+    CHECK(model_space(&b, true, NULL, again, NULL) == ERR_NONE);
+    CHECK_STR(again, sb);
     put("clip/b/visual/model.armnn", "x");
     put("clip/b/visual/rknpu/model.rknn", "x");
-    CHECK(model_space(&b, cache, sb, NULL) == ERR_NONE);
+    CHECK(model_space(&b, false, cache, sb, NULL) == ERR_NONE);
     CHECK_STR(sb, sa);
     put("clip/b/textual/model.onnx", "T");
-    CHECK(model_space(&b, cache, sb, NULL) == ERR_NONE && strcmp(sa, sb) != 0);
+    CHECK(model_space(&b, false, cache, sb, NULL) == ERR_NONE && strcmp(sa, sb) != 0);
     put("clip/b/textual/model.onnx", "t");
     put("clip/b/visual/weights.bin", "1");
-    CHECK(model_space(&b, cache, sb, NULL) == ERR_NONE && strcmp(sa, sb) != 0);
+    CHECK(model_space(&b, false, cache, sb, NULL) == ERR_NONE && strcmp(sa, sb) != 0);
 }
 
 static void an_identity_follows_the_files(void)

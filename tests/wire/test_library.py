@@ -310,6 +310,22 @@ def test_other_model_files_are_another_space(library, pictures, models, fake_mod
     assert len(status(library)['spaces']) == 2
 
 
+def test_half_precision_is_another_space(library, pictures):
+    """As the settings say, and only where they let a provider be used that heeds them."""
+    pictures('1.jpg', 1)
+    half = {'MACHINE_LEARNING_OPENVINO_PRECISION': 'FP16'}
+    library('index', pictures.folder)
+    for same in ({**half, 'FOVEA_PROVIDER': 'cpu'}, {**half, 'FOVEA_PROVIDER': 'migraphx'},
+                 {'MACHINE_LEARNING_ROCM_PRECISION': 'FP16', 'FOVEA_PROVIDER': 'openvino'}):
+        assert len(found(library('search', '--json', 'red', **same))) == 1
+    for other in (half, {**half, 'FOVEA_PROVIDER': 'openvino'}, {'MACHINE_LEARNING_ROCM_PRECISION': 'fp16'}):
+        result = library('search', 'red', **other)
+        assert result.status == 1 and 'fovea index' in result.err
+    assert library('index', **half).status == 0
+    assert len(found(library('search', '--json', 'red', **half))) == 1
+    assert len(found(library('search', '--json', 'red'))) == 1 and len(status(library)['spaces']) == 2
+
+
 def start(library_run, build, environment, models, *args):
     env = {**environment, 'FOVEA_LIBRARY': str(library_run.folder), 'FOVEA_MODEL': 'fake',
            'MACHINE_LEARNING_CACHE_FOLDER': str(models)}
