@@ -1,12 +1,15 @@
 /* cli_verify.c - `fovea verify`: does this fovea answer as the service does that it is to replace.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "app/cli.h"
 #include "app/engine.h"
 #include "app/out.h"
+#include "app/token.h"
 #include "app/verify.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "remote/remote.h"
 #include "sys/clock.h"
@@ -15,6 +18,7 @@ enum { PING_MS = 5000 };
 
 static const struct cli_option options[] = {
     { "against", 0, "URL", "the other service, such as http://immich-ml:3003" },
+    { "token-file", 0, "FILE", "holds the token that it asks for (default: none is sent)" },
     { "clip", 0, "NAME", "the CLIP model, or none (default: ViT-B-32__openai)" },
     { "faces", 0, "NAME", "the model for faces, or none (default: buffalo_l)" },
     { "ocr", 0, "NAME", "the model for text, or none (default: PP-OCRv5_mobile)" },
@@ -116,6 +120,17 @@ static enum err_code verify(struct verify *v, const struct cli_call *call, struc
     return rc == ERR_NONE ? report(v, cli_given(call, "json"), err) : rc;
 }
 
+/* Of the other side: FOVEA_TOKEN is this one's secret, and not sent to whatever --against says. */
+static enum err_code load_token(const struct cli_call *call, char **out, struct err *err)
+{
+    char *path = (char *)(uintptr_t)cli_value(call, "token-file");
+    const struct config its = { .token_file = path };
+    enum err_code rc = token_load(&its, out, err);
+    if (*out && net_url_is_open(cli_value(call, "against")))
+        log_write(LOG_WARN, "the token goes unencrypted; use https:// there");
+    return rc;
+}
+
 static int run(const struct cli_call *call)
 {
     struct verify v = { .url = cli_value(call, "against"),
@@ -125,9 +140,15 @@ static int run(const struct cli_call *call)
     struct err err = { 0 };
     if (!v.url || !call->n_args)
         return cli_usage(call, "give --against URL and some photos");
+    if (net_url_check(v.url, &err) != ERR_NONE)
+        return cli_usage(call, "--against: %s", err.msg);
     if (bar && (!str_to_f64(bar, &v.min_cosine) || v.min_cosine < 0 || v.min_cosine > 1))
         return cli_usage(call, "--min-cosine takes a number from 0 to 1, not \"%.60s\"", bar);
-    enum err_code rc = add_checks(&v, call, &err);
+    char *token;
+    enum err_code rc = load_token(call, &token, &err);
+    v.token = token;
+    if (rc == ERR_NONE)
+        rc = add_checks(&v, call, &err);
     for (size_t i = 0; i < call->n_args && rc == ERR_NONE; i++)
         rc = photos_add(&v.photos, call->args[i], &err);
     if (rc == ERR_NONE && (!v.n_checks || !v.photos.n))
@@ -139,6 +160,7 @@ static int run(const struct cli_call *call)
     for (size_t i = 0; i < v.n_checks; i++)
         passed &= verify_passed(&v.checks[i]);
     verify_clear(&v);
+    free(token);
     return rc != ERR_NONE ? cli_fail(&err) : passed ? EXIT_OK : EXIT_FAILED;
 }
 

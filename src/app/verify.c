@@ -115,8 +115,8 @@ static void ask_there(const struct question *q, const struct verify *v, struct n
                       struct net_response *r, struct said *out)
 {
     int64_t start = clock_mono_ns();
-    enum err_code rc =
-        remote_predict(net, v->url, q->check->entries.data, &q->in, VERIFY_ANSWER_MS, r, &out->why);
+    enum err_code rc = remote_predict(net, v->url, v->token, q->check->entries.data, &q->in,
+                                      VERIFY_ANSWER_MS, r, &out->why);
     out->ms = clock_ms_since(start);
     if (rc == ERR_NONE && r->status == 200)
         return;

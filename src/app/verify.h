@@ -45,7 +45,7 @@ struct verify_note {
 };
 
 struct verify {
-    const char *url;
+    const char *url, *token; /* token: for it; NULL: none */
     double min_cosine;
     size_t max_bytes; /* of a photo */
     struct photos photos;

@@ -119,12 +119,12 @@ enum err_code ask_send(const struct ask *a, struct net *net, const char *base,
     return rc;
 }
 
-enum err_code remote_predict(struct net *net, const char *base, const char *entries,
-                             const struct predict_input *in, unsigned timeout_ms,
-                             struct net_response *answer, struct err *err)
+enum err_code remote_predict(struct net *net, const char *base, const char *token,
+                             const char *entries, const struct predict_input *in,
+                             unsigned timeout_ms, struct net_response *answer, struct err *err)
 {
     struct ask a;
-    const struct ask_how how = { .timeout_ms = timeout_ms };
+    const struct ask_how how = { .token = token, .timeout_ms = timeout_ms };
     enum err_code rc = ask_init(&a, entries, in, false, err);
     if (rc == ERR_NONE)
         rc = ask_send(&a, net, base, &how, answer, err);

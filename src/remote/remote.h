@@ -31,11 +31,12 @@ enum {
 enum err_code remote_ping(struct net *net, const char *url, bool is_own, unsigned timeout_ms,
                           const atomic_bool *cancel, struct err *err);
 
-/* POST /predict as Immich's server sends it. entries: JSON. *answer is an empty one, its limit is
- * set here; any status is a success. ERR_NOMEM, and what net_send() says. */
-enum err_code remote_predict(struct net *net, const char *url, const char *entries,
-                             const struct predict_input *in, unsigned timeout_ms,
-                             struct net_response *answer, struct err *err);
+/* POST /predict as Immich's server sends it. token: NULL for none; entries: JSON. *answer is an
+ * empty one, its limit is set here; any status is a success. ERR_NOMEM, and what net_send() says.
+ */
+enum err_code remote_predict(struct net *net, const char *url, const char *token,
+                             const char *entries, const struct predict_input *in,
+                             unsigned timeout_ms, struct net_response *answer, struct err *err);
 
 /* ---- the router ---- */
 

@@ -61,6 +61,36 @@ def test_the_same_models(verify, start):
     assert all(c['here_ms'] > 0 and c['there_ms'] > 0 for c in result['checks'])
 
 
+def test_a_token(verify, start, tmp_path):
+    """Is sent where it is asked for, is not shown, and is nothing that a setting sends by itself."""
+    url = url_of(start(FOVEA_TOKEN='se-cret'))
+    (tmp_path / 'token').write_text('se-cret\n')
+    few = '--faces=none', '--ocr=none'
+    told = verify(url, *few, '--token-file', tmp_path / 'token')
+    assert told.status == 0 and told.err == '' and 'se-cret' not in told.out, told
+    told = verify(url, *few)
+    assert told.status == 1 and 'status 401' in told.err
+    (tmp_path / 'token').write_text('an other')
+    for bad in ('token', 'absent'):
+        told = verify(url, *few, '--token-file', tmp_path / bad)
+        assert told.status == 1 and bad in told.err and 'an other' not in told.err and told.err.count('\n') == 1
+
+
+def test_the_setting_s_token_stays_here(fovea, models, stand_in, pictures):
+    asked = []
+    told = fovea('verify', '--against', stand_in(lambda body: (401, b'{}'), asked=asked), '--clip', 'fake',
+                 '--faces=none', '--ocr=none', pictures('a.jpg', 1),
+                 MACHINE_LEARNING_CACHE_FOLDER=str(models), FOVEA_TOKEN='secret')
+    assert told.status == 1 and asked and not any('authorization' in headers for headers in asked)
+
+
+def test_a_token_in_the_clear(fovea, models, pictures, tmp_path):
+    (tmp_path / 'token').write_text('secret')
+    told = fovea('verify', '--against', 'http://fovea.invalid:1', '--token-file', tmp_path / 'token', pictures('a.jpg', 1),
+                 MACHINE_LEARNING_CACHE_FOLDER=str(models))
+    assert told.status == 1 and 'unencrypted' in told.err and 'secret' not in told.err
+
+
 def flip_weights(network):
     """The signs of the first 64 weights of tests/networks/make_faces.py's last layer, other bytes as they were."""
     head = b'B\x01wJ\x80\x30'
@@ -124,7 +154,8 @@ def test_what_is_not_there(verify, start, models):
 
 
 @pytest.mark.parametrize('args', [(), ('x.jpg',), ('--against', 'http://127.0.0.1:1'),
-                                  ('--against', 'http://127.0.0.1:1', '--min-cosine', '2', 'x.jpg')])
+                                  ('--against', 'http://127.0.0.1:1', '--min-cosine', '2', 'x.jpg'),
+                                  ('--against', 'gpu:3003', 'x.jpg')])
 def test_usage(fovea, args):
     told = fovea('verify', *args)
     assert told.status == 2 and told.out == '' and '--help' in told.err
@@ -140,10 +171,10 @@ def test_a_model_that_only_one_side_has(verify, start, models, tmp_path):
 @pytest.fixture
 def stand_in():
     """stand_in(answer) is a service's URL: answer(body) gives (status, body) of what is asked of /predict, or None
-    to hang up."""
+    to hang up; asked, a list, gets the headers."""
     running = []
 
-    def make(answer, ping=b'pong'):
+    def make(answer, ping=b'pong', asked=None):
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = 'HTTP/1.1'
 
@@ -151,6 +182,8 @@ def stand_in():
                 self.reply(200, ping)
 
             def do_POST(self):
+                if asked is not None:
+                    asked.append(self.headers)
                 said = answer(self.rfile.read(int(self.headers['content-length'])))
                 if said:
                     self.reply(*said)
