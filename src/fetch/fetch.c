@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "fetch/plan.h"
 #include "fetch/record.h"
+#include "sys/clock.h"
 #include "sys/file.h"
 
 static bool copy(const char **s)
@@ -32,6 +33,7 @@ enum err_code fetch_create(struct fetch **out, const struct fetch_options *o, st
     if (!f)
         return err_set(err, ERR_NOMEM, "download of models");
     f->o = *o;
+    pthread_mutex_init(&f->failed.lock, NULL);
     const char **strings[] = { &f->o.models_dir, &f->o.hub_url, &f->o.ocr_url, &f->o.token,
                                &f->o.ca_file };
     bool copied = true;
@@ -58,6 +60,7 @@ void fetch_destroy(struct fetch *f)
     if (!f)
         return;
     net_destroy(f->net);
+    pthread_mutex_destroy(&f->failed.lock);
     drop(f->o.models_dir);
     drop(f->o.hub_url);
     drop(f->o.ocr_url);
@@ -126,9 +129,8 @@ static enum err_code offline(const struct fetch *f, const struct model_row *row,
                    row->name, f->o.models_dir, model_task_name(row->task), missing, row->name);
 }
 
-/* With the lock held, and not offline. */
-static enum err_code bring(struct fetch *f, const struct model_row *row, enum model_type type,
-                           struct err *err)
+static enum err_code bring_now(struct fetch *f, const struct model_row *row, enum model_type type,
+                               struct err *err)
 {
     struct job j = {
         .fetch = f, .row = row, .bring = transfer_file, .lock = PTHREAD_MUTEX_INITIALIZER
@@ -145,6 +147,19 @@ static enum err_code bring(struct fetch *f, const struct model_row *row, enum mo
     return rc;
 }
 
+/* With the lock held, and not offline. */
+static enum err_code bring(struct fetch *f, const struct model_row *row, enum model_type type,
+                           struct err *err)
+{
+    struct err why = { 0 };
+    enum err_code rc = bring_now(f, row, type, &why);
+    if (rc == ERR_NONE)
+        return rc;
+    if (rc != ERR_CANCELLED && rc != ERR_NOMEM)
+        failed_note(&f->failed, row, clock_mono_ns(), &why);
+    return err_set(err, rc, "%s", why.msg);
+}
+
 enum err_code fetch_type(struct fetch *f, const struct model_row *row, enum model_type type,
                          struct err *err)
 {
@@ -153,11 +168,16 @@ enum err_code fetch_type(struct fetch *f, const struct model_row *row, enum mode
         return ERR_NONE;
     if (f->o.offline)
         return offline(f, row, type, err);
-    enum err_code rc = lock_take(f, &lock, err);
+    enum err_code rc = failed_recall(&f->failed, row, clock_mono_ns(), err);
+    if (rc == ERR_NONE)
+        rc = lock_take(f, &lock, err);
     if (rc != ERR_NONE)
         return rc;
-    if (!fetch_is_there(f, row, type)) /* else another fetched it */
-        rc = bring(f, row, type, err);
+    if (!fetch_is_there(f, row, type)) { /* else another fetched it, or failed to */
+        rc = failed_recall(&f->failed, row, clock_mono_ns(), err);
+        if (rc == ERR_NONE)
+            rc = bring(f, row, type, err);
+    }
     lock_release(lock);
     return rc;
 }

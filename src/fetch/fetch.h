@@ -21,7 +21,11 @@
 
 /* A file's bound is over the largest network of the registry (about 5 GB). */
 #define FETCH_FILE_MAX_BYTES ((uint64_t)16 << 30)
-enum { FETCH_LIST_MAX_BYTES = 4 << 20, FETCH_FILES_MAX = 4096 };
+enum {
+    FETCH_LIST_MAX_BYTES = 4 << 20,
+    FETCH_FILES_MAX = 4096,
+    FETCH_PAUSE_MS = 30000, /* after a model that could not be fetched; see fetch_type() */
+};
 
 /* Of a model on its way; n_bytes is what there is to fetch, 0 where that is not known. */
 struct fetch_progress {
@@ -57,7 +61,8 @@ bool fetch_is_there(const struct fetch *f, const struct model_row *row, enum mod
 /* Fetch what one type of a model lacks, from the hub its other type's files too, as the reference
  * does. Blocks; nothing is asked of the network where nothing is missing. A try that failed for
  * what may pass (a cut connection, 429, 5xx) is repeated a few times, and a file whose hash is
- * wrong once.
+ * wrong once. What fails in the end is not asked for again for FETCH_PAUSE_MS: until then the same
+ * error comes at once.
  * ERR_NOT_FOUND: offline, and the message says what is missing and how to get it; or 404.
  * ERR_IO: the network, a refusal, a full disk. ERR_CORRUPT: not what the list says, or no such
  * list. ERR_CANCELLED, ERR_NOMEM. */

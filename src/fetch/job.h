@@ -6,12 +6,13 @@
 
 #include "base/arena.h"
 #include "base/hash.h"
-#include "fetch/fetch.h"
+#include "fetch/failed.h"
 #include "net/net.h"
 
 struct fetch {
     struct fetch_options o; /* its strings are ours */
     struct net *net;
+    struct failed failed;
 };
 
 /* One file. Strings are of the job's arena. */

@@ -1,10 +1,11 @@
-/* The parts of fetch/ that need no network: the list, the record, import, removal. What needs one
- * is in wire/test_models.py. */
+/* The parts of fetch/ that need no network: the list, the record, what failed. What needs one is in
+ * wire/test_models.py. */
 #include "tap.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "fetch/failed.h"
 #include "fetch/listing.h"
 #include "fetch/record.h"
 #include "scratch.h"
@@ -104,10 +105,37 @@ static void a_record_is_read_strictly(void)
     unlink(path);
 }
 
+static void a_failure_is_remembered_for_a_while(void)
+{
+    const int64_t pause_ns = FETCH_PAUSE_MS * INT64_C(1000000), now_ns = 5;
+    struct failed f = { .lock = PTHREAD_MUTEX_INITIALIZER };
+    struct err why = { 0 }, e = { 0 };
+    size_t n;
+    const struct model_row *rows = model_registry(&n);
+    REQUIRE(n > FAILED_MAX);
+    CHECK(failed_recall(&f, &rows[0], now_ns, &e) == ERR_NONE && !e.msg[0]);
+    err_set(&why, ERR_IO, "no route");
+    failed_note(&f, &rows[0], now_ns, &why);
+    CHECK(failed_recall(&f, &rows[0], now_ns + pause_ns - 1, &e) == ERR_IO);
+    CHECK_STR(e.msg, "no route");
+    CHECK(failed_recall(&f, &rows[1], now_ns, NULL) == ERR_NONE);
+    CHECK(failed_recall(&f, &rows[0], now_ns + pause_ns, NULL) == ERR_NONE);
+    struct err other = { 0 };
+    err_set(&other, ERR_CORRUPT, "wrong hash");
+    failed_note(&f, &rows[0], now_ns + pause_ns, &other); /* the newer one counts */
+    CHECK(failed_recall(&f, &rows[0], now_ns + pause_ns + 1, NULL) == ERR_CORRUPT);
+    for (size_t i = 1; i <= FAILED_MAX; i++)
+        failed_note(&f, &rows[i], now_ns + pause_ns, &why);
+    CHECK(failed_recall(&f, &rows[0], now_ns + pause_ns, NULL) == ERR_NONE); /* the oldest */
+    for (size_t i = 1; i <= FAILED_MAX; i++)
+        CHECK(failed_recall(&f, &rows[i], now_ns + pause_ns, NULL) == ERR_IO);
+}
+
 static const struct tap_case cases[] = {
     CASE(a_list_gives_what_a_model_runs_on),
     CASE(a_name_stays_in_the_folder),
     CASE(a_record_is_read_strictly),
+    CASE(a_failure_is_remembered_for_a_while),
 };
 
 int main(void)

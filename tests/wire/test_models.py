@@ -596,6 +596,23 @@ def test_a_model_of_somebody_else_is_left_alone(server, models, hub, photo):
     assert (models.clip / VISUAL).read_bytes() == b'damaged' and not hub.requests
 
 
+def test_what_failed_is_not_tried_at_once(server, models, hub, photo):
+    """Later requests do not wait for what the first has found out; other models are asked for."""
+    hub.faults['/api/'] = [status(503), 'always']
+    s = server()
+    first = s.predict(VISUAL_ENTRY, image=photo)
+    n, begun = len(hub.requests), time.monotonic()
+    assert first[0] == 500 and n == 5
+    assert [s.predict(VISUAL_ENTRY, image=photo) for _ in range(3)] == [first] * 3
+    assert s.predict(TEXT_ENTRY, text='a dog') == first
+    assert len(hub.requests) == n and time.monotonic() - begun < 3
+    hub.faults.clear()
+    assert s.predict({'clip': {'textual': {'modelName': 'RN50__openai'}}}, text='a dog')[0] == 404
+    assert len(hub.requests) == n + 1
+    assert models('pull', NAME).status == 0  # by another process: from then on it is there
+    assert s.predict(VISUAL_ENTRY, image=photo)[0] == 200
+
+
 def test_the_service_offline(server, models, hub, photo):
     status, body = server(HF_HUB_OFFLINE='1').predict(VISUAL_ENTRY, image=photo)
     assert status == 404 and f'{models.folder}/clip' in body['detail'] and VISUAL in body['detail']
