@@ -14,14 +14,16 @@ OK_RUN = {'name': 'fovea:unit / base', 'result': 'OK', 'returncode': 0, 'stdout'
 @pytest.fixture
 def tally(tmp_path):
     """tally(run, ...) gives (exit status, closing line, all lines) for these runs of a meson log."""
-    def close(*runs, pytest_xml=None, ci='false'):
+    def close(*runs, status=0, cut=None, pytest_xml=None, pytest_status=0, ci='false'):
         (tmp_path / 'build/meson-logs').mkdir(parents=True, exist_ok=True)
         logs = ['build/meson-logs/testlog.json']
-        (tmp_path / logs[0]).write_text(''.join(json.dumps(run) + '\n' for run in runs))
+        (tmp_path / logs[0]).write_text(''.join(json.dumps(run) + '\n' for run in runs)[:cut])
+        statuses = [status, pytest_status]
         if pytest_xml is not None:
             logs.append('build/pytest.xml')
             (tmp_path / logs[1]).write_text(pytest_xml)
-        done = subprocess.run([sys.executable, TALLY, *logs], cwd=tmp_path, env={**os.environ, 'CI': ci}, text=True,
+        args = [f'{log}={status}' for log, status in zip(logs, statuses)]
+        done = subprocess.run([sys.executable, TALLY, *args], cwd=tmp_path, env={**os.environ, 'CI': ci}, text=True,
                               stdout=subprocess.PIPE)
         lines = done.stdout.splitlines()
         return done.returncode, lines[-1], lines
@@ -73,5 +75,34 @@ def test_ci_refuses_a_skip_that_nobody_listed(tally):
 
 
 def test_a_missing_log_fails(tmp_path):
-    done = subprocess.run([sys.executable, TALLY, 'build/pytest.xml'], cwd=tmp_path, text=True, stdout=subprocess.PIPE)
+    done = subprocess.run([sys.executable, TALLY, 'build/pytest.xml=0'], cwd=tmp_path, text=True,
+                          stdout=subprocess.PIPE)
     assert done.returncode == 1 and 'did not finish' in done.stdout
+
+
+def test_a_run_that_broke_off_fails(tally):
+    """meson was killed or raised an exception: what its log has passed, and the rest was not run."""
+    status, line, lines = tally(OK_RUN, status=137)
+    assert (status, line) == (1, '2 passed, 1 failed, 0 skipped')
+    assert 'FAILED build: testlog.json (the run did not finish, exit status 137: no test in its log failed)' in lines
+    xml = '<testsuites><testsuite><testcase classname="wire.test_a" name="one"/></testsuite></testsuites>'
+    assert tally(OK_RUN, pytest_xml=xml, pytest_status=3)[:2] == (1, '3 passed, 1 failed, 0 skipped')
+
+
+def test_a_log_that_ends_within_a_line_fails(tally):
+    status, line, lines = tally(OK_RUN, OK_RUN, cut=-9)
+    assert (status, line) == (1, '2 passed, 1 failed, 0 skipped') and 'its log cannot be read' in ' '.join(lines)
+
+
+@pytest.mark.parametrize('xml', ['', '<testsuites><testsuite><testcase classname="a" na', '<testsuites/>',
+                                 '<testsuites><testcase/></testsuites>'], ids=['empty', 'cut', 'no case', 'no name'])
+def test_a_broken_report_of_pytest_fails(tally, xml):
+    status, line, _ = tally(OK_RUN, pytest_xml=xml, pytest_status=1)
+    assert (status, line) == (1, '2 passed, 1 failed, 0 skipped')
+
+
+@pytest.mark.parametrize('names, at', [(('nonsense',), 'nonsense'), (('base', 'nonsense'), 'nonsense'),
+                                       (('base', 'tests/none.py::test'), 'tests/none.py')])
+def test_a_name_that_names_nothing_is_an_error(names, at):
+    done = subprocess.run([TALLY.parents[1] / 'dev', 'check', *names], text=True, capture_output=True)
+    assert done.returncode == 2 and at in done.stderr and 'passed' not in done.stdout, done
