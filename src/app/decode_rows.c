@@ -157,6 +157,6 @@ enum err_code decode_turn(struct decode_job *job, int orientation, struct err *e
     enum err_code rc = image_orient(&im, orientation, err);
     if (rc == ERR_NONE)
         decode_put_image(job, &im);
-    free(im.px);
+    image_clear(&im);
     return rc;
 }

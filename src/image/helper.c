@@ -10,6 +10,7 @@
 
 #include "base/str.h"
 #include "image/helper_proto.h"
+#include "image/pixels.h"
 #include "sys/clock.h"
 #include "sys/cpu.h"
 #include "sys/memfd.h"
@@ -233,12 +234,12 @@ static enum err_code take_pixels(const struct helper_reply *r, int fd, struct im
                                  struct err *err)
 {
     size_t n = (size_t)r->width_px * r->height_px * 3; /* within max_pixels * 3 */
-    uint8_t *px = malloc(n);
+    uint8_t *px = image_pixels(r->width_px, r->height_px);
     if (!px)
         return err_set(err, ERR_NOMEM, "image of %u x %u", r->width_px, r->height_px);
     enum err_code rc = memfd_read(fd, px, n, err);
     if (rc != ERR_NONE) {
-        free(px);
+        image_pixels_free(px, r->width_px, r->height_px);
         return rc;
     }
     *out = (struct image){ .px = px,

@@ -41,8 +41,7 @@ struct jpeg {
     uint64_t max_scanned_pixels;
     bool all_rows_read;
     int n_layers;
-    struct image image; /* the sizes; its pixels are px */
-    uint8_t *px;        /* [height, width, 3], until it is given away */
+    struct image image; /* until it is given away */
     uint8_t *cmyk;      /* one row of four, only for such images */
     enum err_code rc;
     struct err *err;
@@ -189,7 +188,7 @@ static void read_rows(struct jpeg *j)
     struct jpeg_decompress_struct *c = &j->cinfo;
     size_t stride = (size_t)c->output_width * 3;
     while (c->output_scanline < c->output_height) {
-        uint8_t *at = j->px + c->output_scanline * stride;
+        uint8_t *at = j->image.px + c->output_scanline * stride;
         if (j->cmyk) {
             jpeg_read_scanlines(c, &j->cmyk, 1);
             cmyk_to_rgb(j->cmyk, at, c->output_width);
@@ -228,7 +227,7 @@ static void to_srgb(struct jpeg *j, const uint8_t *bytes, size_t n)
         return;
     j->rc = image_icc_of_jpeg(bytes, n, &profile, j->err);
     if (j->rc == ERR_NONE && profile.len)
-        image_icc_to_srgb((const uint8_t *)profile.data, profile.len, j->px,
+        image_icc_to_srgb((const uint8_t *)profile.data, profile.len, j->image.px,
                           (size_t)j->image.width_px * j->image.height_px);
     buf_clear(&profile);
 }
@@ -244,15 +243,15 @@ static void decode(struct jpeg *j, size_t n, const struct image_decode_opts *opt
     c->scale_num = 1;
     c->scale_denom = shrink(c, opts);
     jpeg_calc_output_dimensions(c);
-    j->px = image_pixels(c->output_width, c->output_height);
-    j->cmyk = four ? malloc((size_t)c->output_width * 4) : NULL;
-    if (!j->px || (four && !j->cmyk))
-        fail(j, ERR_NOMEM, "no memory for the pixels");
-    jpeg_start_decompress(c);
-    read_rows(j);
     /* Before the rest of the file is read: a second frame header in it changes c. */
     j->image = sized(c);
     j->n_layers = c->num_components;
+    j->image.px = image_pixels(c->output_width, c->output_height);
+    j->cmyk = four ? malloc((size_t)c->output_width * 4) : NULL;
+    if (!j->image.px || (four && !j->cmyk))
+        fail(j, ERR_NOMEM, "no memory for the pixels");
+    jpeg_start_decompress(c);
+    read_rows(j);
     jpeg_finish_decompress(c);
 }
 
@@ -275,13 +274,12 @@ enum err_code image_jpeg_decode(const uint8_t *bytes, size_t n,
             to_srgb(j, bytes, n);
         if (j->rc == ERR_NONE) {
             *out = j->image;
-            out->px = j->px;
-            j->px = NULL;
+            j->image = (struct image){ 0 };
         }
     }
     enum err_code rc = j->rc;
     jpeg_destroy_decompress(&j->cinfo);
-    free(j->px);
+    image_clear(&j->image);
     free(j->cmyk);
     free(j);
     return rc;

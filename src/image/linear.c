@@ -159,12 +159,12 @@ static enum err_code resize(struct source *src, uint32_t width_px, uint32_t heig
     column_taps(taps, width_px, src->width_px);
     scale(src, taps, &win, &to);
     *out = to;
-    to.px = NULL;
+    to = (struct image){ 0 };
 out:
     free(taps);
     free(rows);
-    free(src->row);
-    free(to.px);
+    image_pixels_free(src->row, src->width_px, 1);
+    image_clear(&to);
     return rc;
 }
 

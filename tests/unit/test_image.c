@@ -1,6 +1,7 @@
 /* Formats told apart, orientation, limits, JPEG that is hostile or cut short, tensors' geometry. */
 #include "tap.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -128,6 +129,34 @@ static void turning_a_large_image_back_and_forth(void)
     }
     image_clear(&im);
     image_clear(&was);
+}
+
+/* How many of this process's mappings are marked for huge pages. */
+static int huge_mappings(void)
+{
+    char line[512];
+    int n = 0;
+    FILE *f = fopen("/proc/self/smaps", "r");
+    while (f && fgets(line, sizeof line, f))
+        n += !strncmp(line, "VmFlags:", 8) && strstr(line, " hg");
+    if (f)
+        fclose(f);
+    return n;
+}
+
+/* A small allocation in its place would take a whole huge page, 2 MB, as it is first touched. */
+static void a_freed_image_leaves_no_huge_pages(void)
+{
+    struct image small = picture(3, 2, "abcdef"), large = { 0 };
+    const int before = huge_mappings();
+    mallopt(M_MMAP_THRESHOLD,
+            32 << 20); /* so that it lies in the heap, as after a few of its size */
+    REQUIRE(small.px && image_resize_linear(&small, 2048, 2048, &large, NULL) == ERR_NONE);
+    if (huge_mappings() == before)
+        SKIP("this kernel has no huge pages, or smaps without flags");
+    image_clear(&large);
+    CHECK(huge_mappings() == before);
+    image_clear(&small);
 }
 
 /* A JPEG of a smooth picture, made here: *bytes is malloc'ed. */
@@ -379,6 +408,7 @@ static const struct tap_case cases[] = {
     CASE(names_of_photos),
     CASE(every_orientation),
     CASE(turning_a_large_image_back_and_forth),
+    CASE(a_freed_image_leaves_no_huge_pages),
     CASE(jpeg_view_is_smaller_and_upright),
     CASE(jpeg_view_knows_where_the_picture_ends),
     CASE(jpeg_that_is_cut_short_is_refused_at_every_byte),
