@@ -161,7 +161,8 @@ static bool may_be_open_shape(const struct graph *g, const struct tensor *t)
 static unsigned long_axes(const struct graph *g, const struct tensor *t)
 {
     unsigned axes = 0;
-    for (size_t i = 0; i < t->n_dims && t->n_dims <= INFER_PREFIX_AXES_MAX; i++)
+    const size_t n = t->n_dims <= INFER_PREFIX_AXES_MAX ? t->n_dims : 0;
+    for (size_t i = 0; i < n; i++)
         axes |= (unsigned)(t->dims[i] == g->length) << i;
     return axes;
 }
