@@ -79,6 +79,10 @@ struct infer_session;
 enum err_code infer_create(struct infer **out, const struct infer_options *o, struct err *err);
 void infer_destroy(struct infer *in);
 
+/* Say that nothing has run for a while: what was kept to compute in goes back to the system, up to
+ * 96 MB, and the next run takes its page faults. Any time. */
+void infer_pause(struct infer *in);
+
 /* Say that no run is to be expected soon: what of the library can be read from its file again, 20
  * MB of code, goes back to the system. Any time; a run is right but for a while slower after it. */
 void infer_rest(struct infer *in);

@@ -197,6 +197,14 @@ static int let_go(struct dl_phdr_info *lib, size_t size, void *arg)
     return 1;
 }
 
+void infer_pause(struct infer *in)
+{
+    pthread_mutex_lock(&in->lock);
+    if (in->ort)
+        infer_ort_heap_empty(in->ort->heap);
+    pthread_mutex_unlock(&in->lock);
+}
+
 void infer_rest(struct infer *in)
 {
     pthread_mutex_lock(&in->lock);

@@ -23,8 +23,18 @@ static bool is_short(const struct predict *p)
            percent >= (double)p->o.pressure_percent;
 }
 
+/* Has no model been used since the last look? With the lock held. */
+static bool is_quiet(const struct predict *p, int64_t now_ns)
+{
+    for (const struct slot *s = p->slots; s; s = s->next)
+        if (s->n_users || now_ns - s->used_ns < (int64_t)p->o.poll_s * 1000000000)
+            return false;
+    return true;
+}
+
 static void *sweep(void *arg)
 {
+    bool paused = false;
     struct predict *p = arg;
     pthread_mutex_lock(&p->lock);
     while (!p->sweep.stop) {
@@ -36,13 +46,18 @@ static void *sweep(void *arg)
         pthread_mutex_unlock(&p->lock);
         bool all = is_short(p);
         pthread_mutex_lock(&p->lock);
-        struct slot *taken = cache_take_idle(p, clock_mono_ns(), all);
+        const int64_t now_ns = clock_mono_ns();
+        struct slot *taken = cache_take_idle(p, now_ns, all);
+        const bool was_paused = paused;
+        paused = is_quiet(p, now_ns);
         bool empty = all || !p->slots; /* of models that could look at a picture again */
         bool rests = taken && !p->slots;
         pthread_mutex_unlock(&p->lock);
         cache_close(taken, &p->stats.n_unloads[all ? PREDICT_PRESSURE : PREDICT_IDLE]);
-        if (memo_forget_pictures(&p->memo, empty ? INT64_MAX : clock_mono_ns() - MEMO_NS))
+        if (memo_forget_pictures(&p->memo, empty ? INT64_MAX : now_ns - MEMO_NS))
             memory_give_back();
+        if (paused && !was_paused)
+            infer_pause(p->infer);
         if (rests)
             infer_rest(p->infer);
         pthread_mutex_lock(&p->lock);

@@ -2,12 +2,18 @@
 
 FOVEA_LOAD_S is how long it lasts; a minute shows a leak, a few seconds that nothing is stuck."""
 import asyncio
+import io
 import json
 import multiprocessing
 import os
+import pathlib
 import random
 import time
 
+import pytest
+from PIL import Image
+
+MODELS = pathlib.Path(__file__).resolve().parent.parent / 'models'
 IMAGE = {'clip': {'visual': {'modelName': 'fake'}}}
 N_CLIENTS = 200
 SECONDS = float(os.environ.get('FOVEA_LOAD_S', 5))
@@ -104,6 +110,25 @@ async def warm(port, body, kind):
     load = Load(port, body, kind)
     load.stop = time.monotonic() + 2
     await load.run()
+
+
+def test_what_was_computed_in_is_given_back(start, build):
+    """Between requests, while the models stay."""
+    if build.name != 'build':
+        pytest.skip("memory is measured in the plain build, where no sanitizer's shadow is resident too")
+    ocr = {'ocr': {'detection': {'modelName': 'toy', 'options': {'minScore': .5, 'maxResolution': 2000}},
+                   'recognition': {'modelName': 'toy', 'options': {'minScore': .5}}}}
+    page = io.BytesIO()
+    Image.new('RGB', (2000, 2000), 'grey').save(page, 'JPEG')
+    server = start(folder=MODELS, MACHINE_LEARNING_MODEL_TTL='0', MACHINE_LEARNING_MODEL_TTL_POLL_S='1')
+    assert server.predict(ocr, image=page.getvalue())[0] == 200
+    used, end = resident_kib(server.process.pid), time.monotonic() + 10
+    while resident_kib(server.process.pid) > used - 40 * 1024 and time.monotonic() < end:
+        time.sleep(.1)
+    quiet = resident_kib(server.process.pid)
+    print(f'RSS after a page {used}, after a pause {quiet} KiB')
+    assert quiet <= used - 40 * 1024
+    assert not any('unloading' in line for line in server.log)
 
 
 def test_idle_memory_is_that_of_a_fresh_start(start, starter_models, photo, build):
