@@ -1,83 +1,8 @@
 /* The client against a server of raw sockets, which says just what a case wants it to. */
 #include "net/net.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
-
+#include "stage.h"
 #include "tap.h"
-
-/* One connection for each reply: the request is read up to its blank line and what its length says,
- * then the reply is written, `pause_ms` after each byte where that is set, and it is closed. */
-struct stage {
-    int fd;
-    unsigned port;
-    const char *replies[4];
-    size_t n_served;
-    long pause_ms;
-    char asked[4][4096];
-    pthread_t thread;
-};
-
-static void nap_ms(long ms)
-{
-    nanosleep(&(struct timespec){ ms / 1000, ms % 1000 * 1000000 }, NULL);
-}
-
-static void read_request(int fd, char *out, size_t n)
-{
-    size_t got = 0;
-    for (;;) {
-        ssize_t k = read(fd, out + got, n - 1 - got);
-        if (k <= 0)
-            return;
-        out[got += (size_t)k] = '\0';
-        const char *end = strstr(out, "\r\n\r\n"), *len = strstr(out, "Content-Length: ");
-        size_t body = len ? strtoul(len + 16, NULL, 10) : 0;
-        if (end && got >= (size_t)(end + 4 - out) + body)
-            return;
-    }
-}
-
-static void *serve(void *arg)
-{
-    struct stage *s = arg;
-    for (; s->n_served < 4 && s->replies[s->n_served]; s->n_served++) {
-        int fd = accept(s->fd, NULL, NULL);
-        if (fd < 0)
-            break;
-        read_request(fd, s->asked[s->n_served], sizeof s->asked[0]);
-        const char *p = s->replies[s->n_served];
-        size_t n = strlen(p), step = s->pause_ms ? 1 : n;
-        for (; n && send(fd, p, step, MSG_NOSIGNAL) == (ssize_t)step; p += step, n -= step)
-            nap_ms(s->pause_ms);
-        close(fd);
-    }
-    return NULL;
-}
-
-static void stage_open(struct stage *s)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof a;
-    s->fd = socket(AF_INET, SOCK_STREAM, 0);
-    if (bind(s->fd, (struct sockaddr *)&a, len) || listen(s->fd, 8) ||
-        getsockname(s->fd, (struct sockaddr *)&a, &len))
-        abort();
-    s->port = ntohs(a.sin_port);
-    pthread_create(&s->thread, NULL, serve, s);
-}
-
-static void stage_close(struct stage *s)
-{
-    shutdown(s->fd, SHUT_RDWR);
-    pthread_join(s->thread, NULL);
-    close(s->fd);
-}
 
 /* One request to a server that gives one reply; *q has its URL's place filled in. */
 static enum err_code ask(struct stage *s, struct net_request *q, struct net_response *a,
@@ -86,7 +11,7 @@ static enum err_code ask(struct stage *s, struct net_request *q, struct net_resp
     struct net *n = NULL;
     char url[64];
     stage_open(s);
-    snprintf(url, sizeof url, "http://127.0.0.1:%u/a", s->port);
+    snprintf(url, sizeof url, "%s/a", s->url);
     if (!q->url)
         q->url = url;
     enum err_code rc = net_create(&n, NULL, e);
