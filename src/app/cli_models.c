@@ -157,16 +157,23 @@ static void count_checked(const struct fetch_checked *is, void *ctx)
     putchar('\n');
 }
 
-/* What was got in another way has no hash to be compared with. */
+/* What was got in another way has no hash to be compared with. One that cannot be checked keeps no
+ * other from it. */
 static enum err_code verify_one(const struct model_folder *f, void *ctx, struct err *err)
 {
     struct models *m = ctx;
     struct verified v = { 0 };
+    struct err why = { 0 };
     char bytes[16];
-    enum err_code rc = fetch_check(m->fetch, f, count_checked, &v, err);
-    if (rc != ERR_NONE)
-        return rc;
+    (void)err;
+    enum err_code rc = fetch_check(m->fetch, f, count_checked, &v, &why);
     printf("%s/", model_task_name(f->task));
+    if (rc != ERR_NONE) {
+        out_failure(stdout, f->name, why.msg);
+        putchar('\n');
+        m->n_bad += v.n_bad + 1;
+        return ERR_NONE;
+    }
     out_path(stdout, f->name);
     if (v.n_bad)
         printf(": %zu of %zu files are not whole\n", v.n_bad, v.n_bad + v.n_whole);

@@ -18,16 +18,17 @@ static bool is_name(const char *s)
            strlen(s) < 512;
 }
 
-static enum err_code read_line(char *line, record_fn fn, void *ctx, struct err *err)
+static enum err_code read_line(char *line, size_t at, record_fn fn, void *ctx, struct err *err)
 {
     uint8_t sha256[HASH_BYTES];
     char *name = line + HASH_HEX - 1;
     if (strlen(line) < HASH_HEX + 2 || name[0] != ' ' || (name[1] != ' ' && name[1] != '*'))
-        return err_set(err, ERR_CORRUPT, "a line that is not \"SHA-256  NAME\": %.100s", line);
+        return err_set(err, ERR_CORRUPT, "line %zu is not \"SHA-256  NAME\": %.100s", at, line);
     name[0] = '\0';
     name += 2;
     if (!hash_from_hex(line, sha256) || !is_name(name))
-        return err_set(err, ERR_CORRUPT, "no hash and name of a file: %.64s  %.100s", line, name);
+        return err_set(err, ERR_CORRUPT, "line %zu is no hash and name of a file: %.64s  %.100s",
+                       at, line, name);
     return fn(name, sha256, ctx, err);
 }
 
@@ -42,11 +43,12 @@ enum err_code record_read(const char *folder, record_fn fn, void *ctx, struct er
     enum err_code rc = file_read(path, RECORD_MAX_BYTES, &text, &n, NULL, &why);
     if (rc == ERR_NOT_FOUND)
         return ERR_NONE;
-    for (char *line = (char *)text; rc == ERR_NONE && line && *line;) {
+    size_t at = 1;
+    for (char *line = (char *)text; rc == ERR_NONE && line && *line; at++) {
         char *end = line + strcspn(line, "\n");
         char *next = end + (*end == '\n');
         *end = '\0';
-        rc = read_line(line, fn, ctx, &why);
+        rc = read_line(line, at, fn, ctx, &why);
         line = next;
     }
     free(text);
