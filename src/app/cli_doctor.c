@@ -183,8 +183,9 @@ static void check_models(const struct config *c)
         return;
     }
     struct model_folder f;
+    /* A library needs it, which is said there; the service takes what it is asked for. */
     if (!m.chosen && model_find(c->models_dir, MODEL_CLIP, c->model, &f, &err) != ERR_NONE)
-        tell(FAULT, "model", err.msg);
+        tell(NOTE, "model", err.msg);
     if (m.works)
         check_speed(&m);
 }
@@ -199,10 +200,11 @@ static void check_vectors(struct store *s, const char *dir, const struct config 
     enum err_code rc = predict_create(&p, &o, &err);
     if (rc == ERR_NONE)
         rc = predict_space(p, c->model, space, &err);
+    enum mark mark = rc == ERR_NONE ? NOTE : FAULT;
     if (rc == ERR_NONE)
         rc = library_vectors_open(&v, s, dir, space, &err);
     if (rc != ERR_NONE)
-        tell(NOTE, "vectors", err.msg);
+        tell(mark, "vectors", err.msg);
     else if (v.sidecar_fault) {
         snprintf(text, sizeof text,
                  "sidecar: %.300s; searches are slower; `fovea index` writes it anew",

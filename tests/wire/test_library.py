@@ -428,6 +428,16 @@ def test_doctor_finds_a_model_that_does_not_load(library, models):
     assert result.status == 1 and 'FAULT  model' in result.out and 'tokenizer.json' in result.out
 
 
+def test_doctor_misses_a_model_where_a_library_needs_it(library, pictures):
+    """Who runs the service alone needs none: it fetches what it is asked for."""
+    result = library('doctor', FOVEA_MODEL='absent')
+    assert result.status == 0 and '--     model            model "absent" is not there' in result.out, result.out
+    pictures('1.jpg', 1)
+    assert library('index', pictures.folder).status == 0
+    result = library('doctor', FOVEA_MODEL='absent')
+    assert result.status == 1 and 'FAULT  vectors          model "absent" is not there' in result.out, result.out
+
+
 def test_doctor_finds_towers_that_are_not_of_one_model(library, models):
     network = models / 'clip/fake/textual/model.onnx'
     network.write_text(network.read_text().replace('embedding f32 -1 24', 'embedding f32 -1 20'))
