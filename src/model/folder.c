@@ -66,20 +66,29 @@ enum err_code model_place(const char *models_dir, enum model_task task, const ch
     return ERR_NONE;
 }
 
+/* Wherever a model is missed, this is what its user is told to do. */
+static enum err_code not_there(enum model_task task, const char *name, struct err *err)
+{
+    if (model_known(task, name))
+        return err_set(err, ERR_NOT_FOUND,
+                       "model \"%s\" is not there; `fovea models pull %s` fetches it", name, name);
+    if (task == MODEL_CLIP && !strcmp(name, "starter")) /* which only a checkout can make */
+        return err_set(err, ERR_NOT_FOUND,
+                       "model \"starter\" is not there, and no package brings it; `fovea models "
+                       "pull ViT-B-32__openai` fetches another, FOVEA_MODEL=ViT-B-32__openai "
+                       "has it used");
+    return err_set(err, ERR_NOT_FOUND,
+                   "model \"%s\" is not there; `fovea models list` names what is or can be fetched",
+                   name);
+}
+
 enum err_code model_find(const char *models_dir, enum model_task task, const char *name,
                          struct model_folder *out, struct err *err)
 {
     enum err_code rc = model_place(models_dir, task, name, out, err);
-    if (rc != ERR_NONE || file_exists(out->dir))
+    if (rc != ERR_NONE || file_is_folder(out->dir))
         return rc;
-    if (model_known(task, out->name))
-        return err_set(err, ERR_NOT_FOUND,
-                       "model \"%s\" is not there; `fovea models pull %s` fetches it", out->name,
-                       out->name);
-    return err_set(
-        err, ERR_NOT_FOUND,
-        "model \"%s\" is not there%s; `fovea models list` names what is or can be fetched",
-        out->name, strcmp(out->name, "starter") ? "" : " (tools/make_starter makes it)");
+    return not_there(task, out->name, err);
 }
 
 enum err_code model_path(const struct model_folder *f, enum model_type type, const char *file,
@@ -154,7 +163,7 @@ enum err_code model_list(const char *models_dir, model_list_fn fn, void *ctx, st
         if (snprintf(dir, sizeof dir, "%s/%s", models_dir, model_task_name(l.task)) >=
             (int)sizeof dir)
             return err_set(err, ERR_LIMIT, "%.60s...: path too long", models_dir);
-        if (!file_exists(dir))
+        if (!file_is_folder(dir))
             continue;
         enum err_code rc = model_list_dir(dir, list_one, &l, err);
         if (rc != ERR_NONE)

@@ -51,6 +51,12 @@ bool file_exists(const char *path)
     return access(path, F_OK) == 0;
 }
 
+bool file_is_folder(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 /* The folder to look from, to be closed unless it is AT_FDCWD, and what is left of the path: all of
  * it but where it is longer than the system takes at once. That is gone along piece by piece. -1
  * with errno set. */

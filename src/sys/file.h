@@ -19,6 +19,7 @@ struct file_info {
 /* ERR_NOT_FOUND, ERR_IO, ERR_UNSUPPORTED (not a regular file). Follows symbolic links. */
 enum err_code file_stat(const char *path, struct file_info *out, struct err *err);
 bool file_exists(const char *path); /* of any kind */
+bool file_is_folder(const char *path);
 
 /* The content of a regular file, read in place; data is NULL when size is 0. A file that somebody
  * else truncates while it is mapped raises SIGBUS, so map only files of our own (models, sidecars).

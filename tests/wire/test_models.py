@@ -636,6 +636,8 @@ def test_commands_say_how_to_get_a_model(fovea, models, hub, command, tmp_path):
     assert fovea('index', tmp_path / 'no photos', FOVEA_MODEL='own', **models.settings).status == 0
     done = fovea(*command, FOVEA_MODEL=NAME, **models.settings)
     assert done.status == 1 and f'`fovea models pull {NAME}`' in done.err and not hub.requests
+    done = fovea(*command, **models.settings)
+    assert done.status == 1 and 'FOVEA_MODEL=ViT-B-32__openai' in done.err and 'make_starter' not in done.err
 
 
 def test_models_are_listed(models, hub, fake_model):
@@ -663,8 +665,24 @@ def test_verify(models, hub, fake_model):
     assert f'{models.clip / WEIGHTS}: missing' in done.out and '2 of 7 files' in done.out
     assert '`fovea models remove NAME`' in done.err
     (models.clip / '.sha256sums').write_text('ab' * 32 + '  ../../x\n')
+    shutil.copytree(fake_model('own'), models.folder / 'clip/zebra')
     done = models('verify')
-    assert done.status == 1 and '.sha256sums: no hash and name of a file' in done.err
+    assert done.status == 1 and f'clip/{NAME}: {models.clip}/.sha256sums: line 1 is no hash and name of a' in done.out
+    assert 'clip/zebra: no hash is known' in done.out, 'a bad record of one model ended it for all'
+
+
+def test_a_file_beside_the_models_is_none(models, fovea, fake_model):
+    shutil.copytree(fake_model('own'), models.folder / 'clip/own')
+    (models.folder / 'clip/README').write_text('what these are')
+    (models.folder / 'ocr').write_text('not even a folder of them')
+    for command in [('list',), ('verify',)]:
+        done = models(*command)
+        assert done.status == 0 and 'own' in done.out and 'README' not in done.out
+    for command in [('verify', 'README'), ('remove', 'README'), ('remove', 'clip/README')]:
+        done = models(*command)
+        assert done.status == 1 and 'README" in ' in done.err and (models.folder / 'clip/README').exists()
+    done = fovea('doctor', FOVEA_MODEL='own', **models.settings)
+    assert done.status == 0 and 'README' not in done.out, done
 
 
 def test_the_record_is_as_sha256sum_reads_it(models):
