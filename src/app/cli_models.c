@@ -6,6 +6,7 @@
 #include "app/engine.h"
 #include "app/out.h"
 #include "base/str.h"
+#include "net/net.h"
 
 static const struct cli_option options[] = {
     { "quiet", 'q', NULL, "no progress" },
@@ -108,7 +109,7 @@ static int run_list(struct models *m, struct err *err)
 static void print_missing(const char *path, const char *url, void *ctx)
 {
     (void)ctx;
-    fprintf(stderr, "  %s\n    from %s\n", path, url);
+    fprintf(stderr, "  %s\n    from %s\n", path, net_shown(url).text);
 }
 
 static enum err_code pull_one(struct models *m, const char *name, struct err *err)

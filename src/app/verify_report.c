@@ -129,7 +129,7 @@ static void print_bar(const struct verify *v, const struct verify_check *c)
 
 void verify_report_text(const struct verify *v)
 {
-    printf("fovea " FOVEA_VERSION " here, %s there: %s\n\n", v->url,
+    printf("fovea " FOVEA_VERSION " here, %s there: %s\n\n", net_shown(v->url).text,
            out_count(v->photos.n, "picture").text);
     print_table(v);
     print_notes(v);
@@ -199,7 +199,7 @@ enum err_code verify_report_json(const struct verify *v, struct buf *b, struct e
 {
     enum err_code rc = put_text(b, "{\"fovea\":", FOVEA_VERSION, err);
     if (rc == ERR_NONE)
-        rc = put_text(b, ",\"url\":", v->url, err);
+        rc = put_text(b, ",\"url\":", net_shown(v->url).text, err);
     if (rc == ERR_NONE)
         rc = buf_printf(b, err, ",\"passed\":%s,\"checks\":[", all_passed(v) ? "true" : "false");
     for (size_t i = 0; i < v->n_checks && rc == ERR_NONE; i++) {

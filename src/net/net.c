@@ -275,11 +275,9 @@ struct net_shown net_shown(const char *url)
 {
     struct net_shown out;
     const char *slashes = strstr(url, "://");
-    const char *host = slashes ? slashes + 3 : url, *rest = host;
-    for (const char *at = host; *at && !strchr("/?#", *at); at++)
-        if (*at == '@')
-            rest = at + 1;
-    snprintf(out.text, sizeof out.text, "%.*s%s", (int)(host - url), url, rest);
+    const char *host = slashes ? slashes + 3 : url;
+    const char *at = strrchr(host, '@'); /* the last: a '/' may be in a password unescaped */
+    snprintf(out.text, sizeof out.text, "%.*s%s", (int)(host - url), url, at ? at + 1 : host);
     return out;
 }
 

@@ -398,6 +398,18 @@ def test_a_mirror_s_password_is_not_told(server, hub, photo, path, fault):
     assert hub.url in body['detail'] and 'secret' not in body['detail']
 
 
+@pytest.mark.parametrize('settings', [{'HF_HUB_OFFLINE': '1'}, {}, {'port': '1'}], ids=['offline', 'list', 'nobody'])
+@pytest.mark.parametrize('password', ['xyzzy', 'xyz/zy', 'xyz@zy'])
+def test_pull_does_not_tell_a_mirror_s_password(models, hub, settings, password):
+    hub.faults['/api/'] = [status(404), 'always']
+    mirror = hub.url.replace('://', f'://me:{password}@')
+    if 'port' in settings:
+        mirror = mirror.rpartition(':')[0] + ':1'
+    done = models('pull', NAME, HF_ENDPOINT=mirror, **settings)
+    assert done.status == 1 and 'missing of' in done.err and '://127.0.0.1:' in done.err, done
+    assert 'xyz' not in done.err and 'zy@' not in done.err, done
+
+
 def test_the_service_s_fault_is_not_the_client_s(server, hub, photo):
     hub.faults['/api/'] = [redirect('/api/again'), 'always']
     status, body = server(HF_ENDPOINT=hub.url + '/').predict(VISUAL_ENTRY, image=photo)

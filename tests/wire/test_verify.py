@@ -51,6 +51,8 @@ def test_the_same_models(verify, start):
     assert told.status == 0 and result['passed'] and result['notes'] == [] and result['url'] == url
     assert [(c['task'], c.get('type')) for c in result['checks']] == [
         ('clip', 'visual'), ('clip', 'textual'), ('facial-recognition', None), ('ocr', None)]
+    told = verify(url.replace('://', '://me:secret@'), '--json')
+    assert told.status == 0 and json.loads(told.out)['url'] == url and 'secret' not in told.out + told.err
     visual, textual, faces, ocr = result['checks']
     assert visual['asked'] == visual['compared'] == visual['alike'] == visual['vectors'] == 2
     assert textual['compared'] == textual['alike'] == 12
