@@ -72,7 +72,7 @@ static void run_one(void *arg, unsigned worker)
     atomic_store(&t->job->stop, true);
 }
 
-static enum err_code check_space(const struct job *j, struct err *err)
+enum err_code job_check_room(const struct job *j, uint64_t n_bytes, struct err *err)
 {
     const char *dir = j->fetch->o.models_dir;
     struct statvfs fs;
@@ -80,14 +80,20 @@ static enum err_code check_space(const struct job *j, struct err *err)
     if (statvfs(dir, &fs))
         return err_set(err, ERR_IO, "%s: cannot see how much room there is: %s", dir,
                        strerror(errno));
-    uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize, n_there = 0;
-    for (size_t i = 0; i < j->n_files; i++)
-        n_there += j->files[i].is_there ? 0 : transfer_n_there(&j->files[i]);
-    uint64_t n_wanted = j->n_bytes > n_there ? j->n_bytes - n_there : 0;
-    if (room >= n_wanted && room - n_wanted >= SPARE_BYTES)
+    uint64_t room = (uint64_t)fs.f_bavail * fs.f_frsize;
+    if (room >= n_bytes && room - n_bytes >= SPARE_BYTES)
         return ERR_NONE;
     return err_set(err, ERR_IO, "%s: %s wanted for %s, %s free on that disk", dir,
-                   str_bytes(n_wanted + SPARE_BYTES, need), j->row->name, str_bytes(room, free_));
+                   str_bytes(n_bytes + SPARE_BYTES, need), j->row->name, str_bytes(room, free_));
+}
+
+/* What the list says; of a file whose size it does not say, the answer does. */
+static enum err_code check_space(const struct job *j, struct err *err)
+{
+    uint64_t n_there = 0;
+    for (size_t i = 0; i < j->n_files; i++)
+        n_there += j->files[i].is_there ? 0 : transfer_n_there(&j->files[i]);
+    return job_check_room(j, j->n_bytes > n_there ? j->n_bytes - n_there : 0, err);
 }
 
 /* Networks come last: the reference, and fetch_is_there(), take a model that has one for whole. A

@@ -55,6 +55,8 @@ enum err_code transfer_list(struct job *j, const char *url, struct buf *out, str
 /* job.c */
 void job_progress(struct job *j, uint64_t n_bytes); /* that many more */
 bool job_stopped(struct job *j);
+/* Has the disk of the models n_bytes and some to spare? ERR_IO. */
+enum err_code job_check_room(const struct job *j, uint64_t n_bytes, struct err *err);
 enum err_code job_run(struct job *j, struct err *err); /* all files, several at once */
 /* Left-over parts go; the hashes are recorded. */
 enum err_code job_finish(const struct job *j, struct err *err);

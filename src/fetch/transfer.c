@@ -166,9 +166,16 @@ static enum err_code look(struct transfer *t, const struct net_response *r, stru
     const struct fetch_file *f = t->file;
     int64_t whole;
     t->begun = true;
-    if (f->has_size && whole_length(r, &whole) && (uint64_t)whole != f->size)
+    const bool is_said = whole_length(r, &whole);
+    if (is_said && f->has_size && (uint64_t)whole != f->size)
         return err_set(err, ERR_CORRUPT, "%lld bytes, the list says %llu", (long long)whole,
                        (unsigned long long)f->size);
+    if (is_said && !f->has_size && (uint64_t)whole > t->at) {
+        enum err_code rc = job_check_room(t->job, (uint64_t)whole - t->at, err);
+        t->ours = rc != ERR_NONE;
+        if (rc != ERR_NONE)
+            return rc;
+    }
     if (r->status == 206)
         return range_begins_at(r, t->at)
                    ? ERR_NONE

@@ -545,6 +545,15 @@ def test_text_recognition_has_its_own_source(models, hub):
     assert not any('Authorization' in h for _, h in hub.requests)
 
 
+def test_room_is_looked_for_once_the_size_is_known(models, hub):
+    """The list of text recognition has no sizes: the answer does."""
+    disk = os.statvfs(models.folder.parent)
+    hub.faults['_det_'] = [lambda h: h.send(b'x', length=disk.f_blocks * disk.f_frsize)]
+    done = models('pull', 'EN__PP-OCRv5_mobile')
+    assert done.status == 1 and 'free on that disk' in done.err and 'trying again' not in done.err, done
+    assert len(hub.requests) == 1
+
+
 VISUAL_ENTRY = {'clip': {'visual': {'modelName': NAME}}}
 TEXT_ENTRY = {'clip': {'textual': {'modelName': NAME.replace('__', '::')}}}
 
