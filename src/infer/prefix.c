@@ -197,10 +197,10 @@ static enum err_code read_input(struct graph *g, struct proto_span value, struct
     return ERR_NONE;
 }
 
-static enum err_code check_node(struct proto_span node, struct err *err)
+static enum err_code check_node(struct proto_span node, size_t *n_fields, struct err *err)
 {
     struct proto_field f, a;
-    while (proto_take_field(&node, &f))
+    for (; proto_take_field(&node, &f); ++*n_fields)
         while (proto_is_bytes(&f, NODE_ATTRIBUTES) && proto_take_field(&f.body, &a))
             if (proto_is_bytes(&a, ATTRIBUTE_GRAPH) || proto_is_bytes(&a, ATTRIBUTE_GRAPHS))
                 return err_set(err, ERR_UNSUPPORTED, "it has graphs within it");
@@ -212,20 +212,23 @@ static enum err_code read_graph(struct graph *g, struct err *err)
     struct proto_span rest = g->all;
     struct proto_field f;
     struct tensor t;
-    size_t n_inputs = 0, n_nodes = 0, n_masks = 0, n_shapes = 0;
+    size_t n_inputs = 0, n_fields = 0, n_masks = 0, n_shapes = 0;
     enum err_code rc = ERR_NONE;
-    while (rc == ERR_NONE && proto_take_field(&rest, &f)) {
+    for (; rc == ERR_NONE && proto_take_field(&rest, &f); n_fields++) {
         if (proto_is_bytes(&f, GRAPH_INPUTS) && !n_inputs++)
             rc = read_input(g, f.body, err);
-        if (proto_is_bytes(&f, GRAPH_NODES) && ++n_nodes <= INFER_PREFIX_NODES_MAX)
-            rc = check_node(f.body, err);
+        if (proto_is_bytes(&f, GRAPH_NODES))
+            rc = check_node(f.body, &n_fields, err);
     }
     if (rc != ERR_NONE)
         return rc;
     if (rest.n)
         return err_set(err, ERR_CORRUPT, "not an ONNX file");
-    if (n_inputs != 1 || n_nodes > INFER_PREFIX_NODES_MAX)
-        return err_set(err, ERR_UNSUPPORTED, "it has %zu inputs and %zu nodes", n_inputs, n_nodes);
+    if (n_inputs != 1)
+        return err_set(err, ERR_UNSUPPORTED, "it has %zu inputs", n_inputs);
+    if (n_fields > INFER_PREFIX_FIELDS_MAX)
+        return err_set(err, ERR_LIMIT, "it is of %zu parts, the limit is %d", n_fields,
+                       INFER_PREFIX_FIELDS_MAX);
     for (rest = g->all; proto_take_field(&rest, &f);) {
         struct constant c;
         if (!as_constant(&f, &c))

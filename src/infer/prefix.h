@@ -15,8 +15,8 @@
 #include "base/err.h"
 
 enum {
-    INFER_PREFIX_NODES_MAX = 20000,
-    INFER_PREFIX_SHAPES_MAX = 1000, /* each is looked for among the nodes */
+    INFER_PREFIX_FIELDS_MAX = 200000, /* of the graph and its nodes; 24 layers have 20000 */
+    INFER_PREFIX_SHAPES_MAX = 400,    /* each is looked for among them */
     INFER_PREFIX_AXES_MAX = 4,
 };
 

@@ -11,6 +11,8 @@
 
 #include "base/str.h"
 #include "infer/infer.h"
+#include "infer/prefix.h"
+#include "infer/proto.h"
 #include "scratch.h"
 #include "sys/file.h"
 
@@ -609,6 +611,45 @@ static void a_cache_that_cannot_be_written_is_done_without(void)
     infer_destroy(in);
 }
 
+/* A graph with an input, as many shapes as a network may have that hold its length, and fields of
+ * no content; version 8 with operators of 17. */
+static void put_parts(struct proto_writer *model, size_t n_fields)
+{
+    static const uint8_t input[] =
+        "\x0a\1x\x12\x0e\x0a\x0c\x08\x06\x12\x08\x0a\2\x08\1\x0a\2\x08\x4d";
+    static const uint8_t mask[] = "\x08\x4d\x08\x4d\x10\1";
+    static const uint8_t shape[] = "\x08\1\x10\7\x4a\x08\x4d\0\0\0\0\0\0";
+    struct proto_writer graph = { 0 }, opset = { 0 };
+    proto_put_bytes(&graph, 11, input, sizeof input - 1);
+    proto_put_bytes(&graph, 5, mask, sizeof mask - 1);
+    for (int i = 0; i < INFER_PREFIX_SHAPES_MAX; i++)
+        proto_put_bytes(&graph, 5, shape, sizeof shape);
+    for (size_t i = 0; i < n_fields; i++)
+        proto_put_text(&graph, 13, "");
+    proto_put_int(&opset, 2, 17);
+    proto_put_int(model, 1, 8);
+    proto_put_message(model, 8, &opset);
+    proto_put_message(model, 7, &graph);
+}
+
+/* Each shape is looked for among all parts: 6 MB of them took 25 s. */
+static void a_network_of_very_many_parts_is_left_as_it_is(void)
+{
+    const int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    const size_t most = INFER_PREFIX_FIELDS_MAX - INFER_PREFIX_SHAPES_MAX - 2;
+    const enum err_code want[] = { ERR_NONE, ERR_LIMIT };
+    REQUIRE(fd >= 0);
+    for (size_t i = 0; i < 2; i++) {
+        struct proto_writer model = { 0 };
+        struct err e = { 0 };
+        put_parts(&model, most + i);
+        if (!CHECK(infer_prefix_write(fd, model.b.data, model.b.len, &e) == want[i]))
+            printf("# %s\n", e.msg);
+        buf_clear(&model.b);
+    }
+    close(fd);
+}
+
 static const struct tap_case cases[] = {
     CASE(a_fake_gives_like_vectors_for_like_texts),
     CASE(inputs_must_fit_the_ports),
@@ -625,6 +666,7 @@ static const struct tap_case cases[] = {
     CASE(a_killed_preparation_holds_nobody_up),
     CASE(networks_that_nobody_opens_are_removed),
     CASE(a_cache_that_cannot_be_written_is_done_without),
+    CASE(a_network_of_very_many_parts_is_left_as_it_is),
 };
 
 int main(void)
