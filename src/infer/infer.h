@@ -109,12 +109,13 @@ enum err_code infer_probe_serve(int fd, struct err *err);
 /* A network that reads a row of ids of fixed length, but whose answer is settled before its end, as
  * that of a text tower with causal attention is by the token that ends the text: it may be kept in
  * a form that takes the beginning of a row alone, in as much less time, if the answers are the
- * same. Whether they are is found out once, when it is prepared: try_fn runs some rows through s,
+ * same. Whether they are is found out once, when it is prepared: try_fn runs n_rows through s,
  * first whole, then cut to where they are settled, and appends the first output of each. The form
  * that is kept says INFER_PREFIX_KEY of itself (infer_metadata()). */
 struct infer_prefix {
     enum err_code (*try_fn)(void *arg, struct infer_session *s, bool cut, struct buf *out,
                             struct err *err);
+    size_t n_rows; /* that give as many numbers each */
     void *arg;
 };
 #define INFER_PREFIX_KEY "fovea.prefix"

@@ -1,6 +1,6 @@
 /* ort_session.c - one network in ONNX Runtime: opened (from its prepared form where there is one)
  * and run. */
-#include <fcntl.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -244,47 +244,52 @@ static enum err_code try_rows(struct infer_session *s, const char *path, const c
 }
 
 /* But for the order in which a kernel may add. */
-static bool agree(const struct buf *a, const struct buf *b)
+static bool agree_row(const float *a, const float *b, size_t n)
 {
-    float most = 0, apart = 0, x, y;
-    if (a->len != b->len || !a->len)
-        return false;
-    for (size_t i = 0; i + sizeof x <= a->len; i += sizeof x) {
-        memcpy(&x, a->data + i, sizeof x);
-        memcpy(&y, b->data + i, sizeof y);
-        if (!isfinite(x) || !isfinite(y))
+    float most = 0, apart = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!isfinite(a[i]) || !isfinite(b[i]))
             return false;
-        most = fmaxf(most, fabsf(x));
-        apart = fmaxf(apart, fabsf(x - y));
+        most = fmaxf(most, fabsf(a[i]));
+        apart = fmaxf(apart, fabsf(a[i] - b[i]));
     }
     return apart <= 1e-5f * most;
 }
 
-/* The network's other form, saved to part; an error where it has none. */
-static enum err_code save_prefix(struct infer_session *s, const struct infer_network *network,
-                                 const char *part, struct err *err)
+/* Each row by itself: the vectors of one text may be much longer than another's. */
+static bool agree(const struct buf *whole, const struct buf *cut, size_t n_rows)
 {
-    const char *folder = s->engine->options.cache_dir;
+    const float *a = (const void *)whole->data, *b = (const void *)cut->data;
+    const size_t n = whole->len / sizeof *a / n_rows;
+    bool agreed = n && whole->len == cut->len && whole->len == n * n_rows * sizeof *a;
+    for (size_t i = 0; i < n_rows && agreed; i++)
+        agreed = agree_row(a + i * n, b + i * n, n);
+    return agreed;
+}
+
+/* The network's other form, saved to part; an error where it has none. It lies there as an ONNX
+ * file first, which is read whole before what it became is written over it: a second file would
+ * have to be cleared away after a crash. */
+static enum err_code save_prefix(struct infer_session *s, const struct infer_network *network,
+                                 const struct infer_prepared_part *part, struct err *err)
+{
+    const struct infer_prefix *prefix = network->prefix;
     struct file_map map = { 0 };
     struct buf whole = { 0 }, cut = { 0 };
-    char path[32];
-    const int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return err_set(err, ERR_IO, "%s: no file without a name", folder);
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     enum err_code rc = file_map_open(&map, network->path, err);
+    if (rc == ERR_NONE && ftruncate(part->fd, 0))
+        rc = err_set(err, ERR_IO, "%s: %s", part->path, strerror(errno));
     if (rc == ERR_NONE)
-        rc = infer_prefix_write(fd, map.data, map.size, err);
+        rc = infer_prefix_write(part->fd, map.data, map.size, err);
     file_map_close(&map);
     if (rc == ERR_NONE)
-        rc = try_rows(s, network->path, NULL, network->prefix, false, &whole, err);
+        rc = try_rows(s, network->path, NULL, prefix, false, &whole, err);
     if (rc == ERR_NONE)
-        rc = try_rows(s, path, part, network->prefix, true, &cut, err);
-    if (rc == ERR_NONE && !agree(&whole, &cut))
+        rc = try_rows(s, part->path, part->path, prefix, true, &cut, err);
+    if (rc == ERR_NONE && !agree(&whole, &cut, prefix->n_rows))
         rc = err_set(err, ERR_UNSUPPORTED, "the beginning of a row does not settle the answer");
     buf_clear(&whole);
     buf_clear(&cut);
-    close(fd);
     return rc;
 }
 
@@ -298,7 +303,7 @@ static void prepare(struct infer_session *s, const struct infer_network *network
     struct err why = { 0 };
     if (!infer_prepared_claim(p, &part))
         return;
-    enum err_code rc = network->prefix ? save_prefix(s, network, part.path, &why) : ERR_UNSUPPORTED;
+    enum err_code rc = network->prefix ? save_prefix(s, network, &part, &why) : ERR_UNSUPPORTED;
     if (rc != ERR_NONE) {
         if (network->prefix)
             log_write(LOG_DEBUG, "%s: rows are read to their end: %s", network->path, why.msg);

@@ -132,22 +132,44 @@ static enum err_code have_tokenizer(struct opening *o, struct err *err)
     return o->rc == ERR_NONE ? ERR_NONE : err_set(err, o->rc, "%s", o->why.msg);
 }
 
+/* texts, the last of which as often as fills a row. Then that row with the greatest of all ids in
+ * its midst: where another token than it ends a text, it is what cuts a row too early. */
+static const char *const texts[] = {
+    "", "a dog", "two children on the beach at sunset, and a red boat on the sea behind them",
+    "boats, "
+};
+enum { N_TEXTS = sizeof texts / sizeof *texts, N_ROWS = N_TEXTS + 1 };
+
+static enum err_code try_text(const struct opening *o, size_t i, struct infer_session *s, bool cut,
+                              struct text_ids *ids, struct buf *out, struct err *err)
+{
+    const size_t length = o->text->context_length;
+    const struct text_fit fit = { .max_length = length,
+                                  .pad_length = length,
+                                  .pad_id = o->t->fit.pad_id };
+    struct buf text = { 0 };
+    enum err_code rc = ERR_NONE;
+    for (size_t n = i + 1 < N_TEXTS ? 1 : length; n && rc == ERR_NONE; n--)
+        rc = buf_puts(&text, texts[i], err);
+    if (rc == ERR_NONE)
+        rc = text_encode(o->t->tokenizer, text.data, text.len, &fit, ids, err);
+    if (rc == ERR_NONE)
+        rc = try_row(s, ids, cut, out, err);
+    buf_clear(&text);
+    return rc;
+}
+
 static enum err_code try_rows(void *arg, struct infer_session *s, bool cut, struct buf *out,
                               struct err *err)
 {
-    static const char *const texts[] = {
-        "", "a dog", "two children on the beach at sunset, and a red boat on the sea behind them"
-    };
     struct opening *o = arg;
     struct text_ids ids = { 0 };
-    struct text_fit fit = { .max_length = o->text->context_length,
-                            .pad_length = o->text->context_length };
     enum err_code rc = have_tokenizer(o, err);
-    fit.pad_id = o->t->fit.pad_id;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts && rc == ERR_NONE; i++) {
-        rc = text_encode(o->t->tokenizer, texts[i], strlen(texts[i]), &fit, &ids, err);
-        if (rc == ERR_NONE)
-            rc = try_row(s, &ids, cut, out, err);
+    for (size_t i = 0; i < N_TEXTS && rc == ERR_NONE; i++)
+        rc = try_text(o, i, s, cut, &ids, out, err);
+    if (rc == ERR_NONE) {
+        ids.ids[ids.n / 2] = text_greatest_id(o->t->tokenizer);
+        rc = try_row(s, &ids, cut, out, err);
     }
     text_ids_clear(&ids);
     return rc;
@@ -156,7 +178,7 @@ static enum err_code try_rows(void *arg, struct infer_session *s, bool cut, stru
 static enum err_code open_network(struct opening *o, struct infer *in, struct err *err)
 {
     struct task_clip_textual *t = o->t;
-    const struct infer_prefix prefix = { try_rows, o };
+    const struct infer_prefix prefix = { try_rows, N_ROWS, o };
     char *says = NULL;
     enum err_code rc =
         task_clip_open_network(&t->session, &t->dim, in, o->folder, MODEL_TEXTUAL, &prefix, err);

@@ -36,6 +36,8 @@ void text_tokenizer_destroy(struct text_tokenizer *t);
 
 /* The id of a token by its exact spelling in the file ("<|endoftext|>", "[PAD]"); -1 if none. */
 int32_t text_token_id(const struct text_tokenizer *t, const char *token);
+/* The greatest id that there is; -1 if none. */
+int32_t text_greatest_id(const struct text_tokenizer *t);
 
 /* To how many tokens an encoding is cut and padded. `{0}` does neither. */
 struct text_fit {

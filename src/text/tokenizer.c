@@ -128,6 +128,17 @@ int32_t text_token_id(const struct text_tokenizer *t, const char *token)
     return place >= 0 ? t->added[place].id : text_vocab_find(&t->model->vocab, token, n);
 }
 
+int32_t text_greatest_id(const struct text_tokenizer *t)
+{
+    const struct text_vocab *v = &t->model->vocab;
+    int32_t greatest = -1;
+    for (size_t i = 0; i <= v->mask; i++)
+        greatest = v->slots[i].id > greatest ? v->slots[i].id : greatest;
+    for (size_t i = 0; i < t->n_added; i++)
+        greatest = t->added[i].id > greatest ? t->added[i].id : greatest;
+    return greatest;
+}
+
 struct text_fit text_tokenizer_fit(const struct text_tokenizer *t)
 {
     return t->fit;

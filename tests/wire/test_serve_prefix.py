@@ -20,18 +20,18 @@ START, END = '<|startoftext|>', '<|endoftext|>'  # the end has the greatest id, 
 WORDS = [*LETTERS, START, END]
 PREFIX = b'fovea.prefix'
 TEXTS = ['', 'a', 'a photo of a dog on the beach', "Don't stop, it's the red car!", 'закат над морем', '海辺の犬と夕日',
-         '<|endoftext|> a <|startoftext|>', 'x' * 74, 'x' * 75, 'x' * 76, 'x ' * 400]
+         '<|endoftext|> a <|startoftext|>', 'x' * 74, 'x' * 75, 'x' * 76, 'x ' * 400, 'a zebra behind a tree', 'a <pad> b']
 
 
 def constant(name, array):
     return h.make_node('Constant', [], [name], value=numpy_helper.from_array(array))
 
 
-def save_tower(path, kind=T.INT32, simplified=False, causal=True, mask=True, within=False):
-    """A layer of attention and the vector at the first of the greatest ids."""
+def save_tower(path, kind=T.INT32, simplified=False, causal=True, mask=True, within=False, end=None, n_ids=len(WORDS)):
+    """A layer of attention and the vector at the first of the greatest ids, or at the first that is end."""
     rnd = np.random.default_rng(7)
     masks = np.triu(np.full((1, LENGTH, LENGTH), -np.inf, np.float32), 1) if causal else np.zeros((1, LENGTH, LENGTH), np.float32)
-    init = {'tokens': rnd.standard_normal((len(WORDS), WIDTH), np.float32),
+    init = {'tokens': rnd.standard_normal((n_ids, WIDTH), np.float32),
             'places': rnd.standard_normal((LENGTH, WIDTH), np.float32),
             'heads': rnd.standard_normal((WIDTH, WIDTH), np.float32) / 4}
     nodes = [h.make_node('Gather', ['tokens', 'text'], ['v']), h.make_node('Add', ['v', 'places'], ['x'])]
@@ -44,7 +44,9 @@ def save_tower(path, kind=T.INT32, simplified=False, causal=True, mask=True, wit
     nodes += [h.make_node('Transpose', ['x'], ['xt'], perm=[0, 2, 1]), h.make_node('MatMul', ['q', 'xt'], ['s']),
               *([constant('mask', masks), h.make_node('Add', ['s', 'mask'], ['m'])] if mask else [h.make_node('Identity', ['s'], ['m'])]),
               h.make_node('Softmax', ['m'], ['a'], axis=-1), h.make_node('MatMul', ['a', 'x'], ['y']),
-              h.make_node('ArgMax', ['text'], ['end'], axis=1, keepdims=1),
+              *([] if end is None else [constant('id', np.array(end, h.tensor_dtype_to_np_dtype(kind))),
+                                        h.make_node('Equal', ['text', 'id'], ['is']), h.make_node('Cast', ['is'], ['ends'], to=T.INT32)]),
+              h.make_node('ArgMax', ['text' if end is None else 'ends'], ['end'], axis=1, keepdims=1),
               h.make_node('GatherND', ['y', 'end'], ['embedding'], batch_dims=1)]
     if within:
         branch = h.make_graph([h.make_node('Identity', ['y'], ['z'])], 'b', [], [h.make_tensor_value_info('z', T.FLOAT, None)])
@@ -60,25 +62,28 @@ def save_tower(path, kind=T.INT32, simplified=False, causal=True, mask=True, wit
 
 
 class Tower:
-    def __init__(self, models, **how):
+    """more: tokens with ids beyond that of the end, which pads unless pad does."""
+
+    def __init__(self, models, more=(), pad=END, **how):
+        words = [*WORDS, *more]
         self.folder = models / 'clip/tower/textual'
         self.folder.mkdir(parents=True)
         (self.folder.parent / 'config.json').write_text(json.dumps({'embed_dim': WIDTH, 'text_cfg': {}}))
-        (self.folder / 'tokenizer_config.json').write_text(json.dumps({'pad_token': END}))
-        self.tokenizer = tokenizers.Tokenizer(model.BPE({word: i for i, word in enumerate(WORDS)}, []))
-        self.tokenizer.add_special_tokens([START, END])
+        (self.folder / 'tokenizer_config.json').write_text(json.dumps({'pad_token': pad}))
+        self.tokenizer = tokenizers.Tokenizer(model.BPE({word: i for i, word in enumerate(words)}, []))
+        self.tokenizer.add_special_tokens([START, END, *more])
         self.tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         self.tokenizer.post_processor = processors.RobertaProcessing((END, len(WORDS) - 1), (START, len(WORDS) - 2), False, False)
         self.tokenizer.save(str(self.folder / 'tokenizer.json'))
-        self.tokenizer.enable_padding(length=LENGTH, pad_token=END, pad_id=len(WORDS) - 1)
+        self.tokenizer.enable_padding(length=LENGTH, pad_token=pad, pad_id=words.index(pad))
         self.tokenizer.enable_truncation(max_length=LENGTH)
-        save_tower(self.folder / 'model.onnx', **how)
+        save_tower(self.folder / 'model.onnx', n_ids=len(words), **how)
         self.session = onnxruntime.InferenceSession(str(self.folder / 'model.onnx'), providers=['CPUExecutionProvider'])
         self.kind = np.int64 if how.get('kind') == T.INT64 else np.int32
 
     def text(self, text):
         ids = self.tokenizer.encode(' '.join(text.split())).ids
-        assert len(ids) == LENGTH and max(ids) == len(WORDS) - 1
+        assert len(ids) == LENGTH and max(ids) >= len(WORDS) - 1
         return self.session.run(None, {'text': np.array([ids], self.kind)})[0][0]
 
 
@@ -86,9 +91,13 @@ def kept(cache):
     return b''.join(f.read_bytes() for f in cache.glob('*.ort'))
 
 
+AT_END = {'end': len(WORDS) - 1}  # not at the greatest id, as where words were added to a vocabulary
+
+
 @pytest.mark.parametrize('how, cut', [
     ({}, True), ({'kind': T.INT64}, True), ({'simplified': True}, True), ({'simplified': True, 'kind': T.INT64}, True),
-    ({'causal': False}, False), ({'mask': False}, False), ({'within': True}, False)])
+    ({'causal': False}, False), ({'mask': False}, False), ({'within': True}, False), (AT_END, True), ({'pad': 'a'}, True),
+    ({**AT_END, 'more': ['zebra']}, False), ({**AT_END, 'more': ['<pad>'], 'pad': '<pad>'}, False)])
 def test_answers_are_the_whole_rows(start, tmp_path, how, cut):
     tower, cache = Tower(tmp_path / 'models', **how), tmp_path / 'cache'
     server = start(folder=tmp_path / 'models', FOVEA_CACHE=str(cache), IMMICH_LOG_LEVEL='debug')
