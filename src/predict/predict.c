@@ -204,9 +204,11 @@ void predict_release(struct predict *p, struct predict_bundle *b)
         return;
     pthread_mutex_lock(&p->lock);
     struct slot *s = (struct slot *)(void *)b;
+    struct slot *too_much = cache_take_over_budget(p); /* this one stays, being the latest */
     s->n_users--;
     s->used_ns = clock_mono_ns();
     pthread_mutex_unlock(&p->lock);
+    cache_close(too_much, &p->stats.n_unloads[PREDICT_BUDGET]);
 }
 
 const struct predict_stats *predict_stats(const struct predict *p)

@@ -153,6 +153,20 @@ static void what_is_idle_is_unloaded(void)
     predict_destroy(q);
 }
 
+static void count_one(const struct predict_loaded *l, void *ctx)
+{
+    size_t *n = ctx;
+    (void)l;
+    ++*n;
+}
+
+static size_t n_loaded(struct predict *q)
+{
+    size_t n = 0;
+    predict_each_loaded(q, count_one, &n);
+    return n;
+}
+
 static void the_budget_is_for_the_latest(void)
 {
     const struct predict_options o = { .budget_bytes = 1 };
@@ -160,9 +174,10 @@ static void the_budget_is_for_the_latest(void)
     struct predict_bundle *a, *b;
     CHECK(acquire_ms(q, "slow", &a) > 90);
     CHECK(acquire_ms(q, "other", &b) > 90);
-    CHECK(a != b); /* both are used, so both stay */
+    CHECK(a != b && n_loaded(q) == 2); /* both are used, so both stay */
     predict_release(q, a);
     predict_release(q, b);
+    CHECK(n_loaded(q) == 1);
     CHECK(predict_acquire(q, MODEL_CLIP, MODEL_VISUAL, "slow", &a, NULL) == ERR_NONE);
     predict_release(q, a);
     CHECK(acquire_ms(q, "other", &b) > 90); /* made room */
