@@ -62,9 +62,12 @@ static void *load_ahead(void *arg)
 }
 
 /* What is not loaded is loaded while the picture is decoded and, for a recognition, while the
- * detection loads and runs: after an idle time that was a third of the wait. */
+ * detection loads and runs: after an idle time that was a third of the wait. Not for what is no
+ * picture by its first bytes: that is answered at once. */
 static void start_ahead(struct run *run)
 {
+    if (image_sniff(run->in->image, run->in->n_image, NULL) == IMAGE_UNKNOWN)
+        return;
     for (size_t i = 0; i < run->n; i++) {
         struct job *j = &run->jobs[i];
         j->ahead.p = run->p;

@@ -366,6 +366,22 @@ static void one_decodes_for_all(void)
     image_decoder_destroy(decoder);
 }
 
+static void garbage_loads_nothing(void)
+{
+    struct image_decoder *decoder = NULL;
+    struct predict_entries e;
+    struct buf out = { 0 };
+    const struct predict_input in = { .image = (const uint8_t *)"no picture", .n_image = 10 };
+    REQUIRE(image_decoder_create(&decoder, NULL, NULL) == ERR_NONE);
+    REQUIRE(parse("{\"clip\":{\"visual\":{\"modelName\":\"slow\"}}}", &e, NULL) == ERR_NONE);
+    struct predict *q = make(&(struct predict_options){ .decoder = decoder });
+    CHECK(predict_run(q, &e, &in, &out, NULL) != ERR_NONE && !n_loaded(q));
+    predict_destroy(q);
+    image_decoder_destroy(decoder);
+    predict_entries_clear(&e);
+    buf_clear(&out);
+}
+
 static const struct tap_case cases[] = {
     CASE(many_ask_one_loads),
     CASE(a_failure_reaches_all_and_is_forgotten),
@@ -379,6 +395,7 @@ static const struct tap_case cases[] = {
     CASE(a_request_is_answered),
     CASE(a_repeated_text_is_remembered),
     CASE(one_decodes_for_all),
+    CASE(garbage_loads_nothing),
 };
 
 int main(void)
