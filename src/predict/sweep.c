@@ -24,10 +24,10 @@ static bool is_short(const struct predict *p)
 }
 
 /* Has no model been used since the last look? With the lock held. */
-static bool is_quiet(const struct predict *p, int64_t now_ns)
+static bool is_quiet(const struct predict *p, int64_t last_ns)
 {
     for (const struct slot *s = p->slots; s; s = s->next)
-        if (s->n_users || now_ns - s->used_ns < (int64_t)p->o.poll_s * 1000000000)
+        if (s->n_users || s->used_ns >= last_ns)
             return false;
     return true;
 }
@@ -35,6 +35,7 @@ static bool is_quiet(const struct predict *p, int64_t now_ns)
 static void *sweep(void *arg)
 {
     bool paused = false;
+    int64_t last_ns = 0;
     struct predict *p = arg;
     pthread_mutex_lock(&p->lock);
     while (!p->sweep.stop) {
@@ -49,7 +50,8 @@ static void *sweep(void *arg)
         const int64_t now_ns = clock_mono_ns();
         struct slot *taken = cache_take_idle(p, now_ns, all);
         const bool was_paused = paused;
-        paused = is_quiet(p, now_ns);
+        paused = is_quiet(p, last_ns);
+        last_ns = now_ns;
         bool empty = all || !p->slots; /* of models that could look at a picture again */
         bool rests = taken && !p->slots;
         pthread_mutex_unlock(&p->lock);
