@@ -284,13 +284,10 @@ struct net_shown net_shown(const char *url)
 enum err_code net_url_check(const char *url, struct err *err)
 {
     CURLU *u = curl_url();
-    char *part = NULL;
     CURLUcode rc = u ? curl_url_set(u, CURLUPART_URL, url, 0) : CURLUE_OUT_OF_MEMORY;
     bool fits = rc == CURLUE_OK &&
                 (!strncasecmp(url, "http://", 7) || !strncasecmp(url, "https://", 8)) &&
-                curl_url_get(u, CURLUPART_QUERY, &part, 0) == CURLUE_NO_QUERY &&
-                curl_url_get(u, CURLUPART_FRAGMENT, &part, 0) == CURLUE_NO_FRAGMENT;
-    curl_free(part);
+                !strpbrk(url, "?#"); /* an empty query, too, would swallow the path */
     curl_url_cleanup(u);
     if (rc == CURLUE_OUT_OF_MEMORY)
         return err_set(err, ERR_NOMEM, "URL");

@@ -293,6 +293,8 @@ static void urls_are_checked(void)
                                        "http://[::1",
                                        "http://gpu/?a=b",
                                        "http://gpu/#a",
+                                       "http://gpu/?",
+                                       "http://gpu#",
                                        "http://gpu\n",
                                        "http:gpu" };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
