@@ -4,6 +4,7 @@
 
 #include "app/cli.h"
 #include "app/engine.h"
+#include "app/footprint.h"
 #include "app/out.h"
 #include "app/speed.h"
 #include "base/str.h"
@@ -101,7 +102,7 @@ static enum err_code load_model(const struct config *c, struct err *err)
 
 struct models {
     bool chosen, works; /* the one of the settings: is it there, does it load */
-    uint64_t n_bytes;   /* of the networks of all */
+    size_t n;           /* of whatever task */
     const struct config *config;
 };
 
@@ -125,7 +126,7 @@ static enum err_code tell_model(const struct model_folder *f, void *ctx, struct 
     bool is = f->task == MODEL_CLIP && !strcmp(f->name, m->config->model);
     m->chosen |= is;
     uint64_t n_bytes = network_bytes(f);
-    m->n_bytes += n_bytes;
+    m->n++;
     snprintf(text, sizeof text, "%s/%s, %s%s", model_task_name(f->task), f->name,
              str_bytes(n_bytes, size), is ? " (used by default)" : "");
     if (is && load_model(m->config, &why) != ERR_NONE) {
@@ -137,29 +138,35 @@ static enum err_code tell_model(const struct model_folder *f, void *ctx, struct 
     return ERR_NONE;
 }
 
-/* What the models that are here would take at once, if all grow from their files as the measured
- * one did. */
-static void tell_memory(const struct models *m, const struct speed *s)
+static void check_memory(const struct config *c)
 {
-    char text[320], took[16], all[16], left[16];
-    double factor = s->file_bytes ? (double)s->n_bytes / (double)s->file_bytes : 1;
-    uint64_t forecast = (uint64_t)((double)m->n_bytes * factor), available = memory_available();
-    int n = snprintf(text, sizeof text, "%s takes %s; all models here at once about %s; %s free",
-                     m->config->model, str_bytes(s->n_bytes, took), str_bytes(forecast, all),
-                     available ? str_bytes(available, left) : "unknown how much is");
-    if (available && forecast > available && n > 0 && (size_t)n < sizeof text)
+    char text[320], all[16], left[16];
+    struct err err = { 0 };
+    struct footprint is;
+    if (footprint_measure(c, &is, &err) != ERR_NONE) {
+        tell(FAULT, "memory", err.msg);
+        return;
+    }
+    const uint64_t available = memory_available();
+    int n = snprintf(
+        text, sizeof text, "a service that uses all models here takes about %s; %s free",
+        str_bytes(is.n_bytes, all), available ? str_bytes(available, left) : "unknown how much is");
+    const bool too_much = available && is.n_bytes > available;
+    if (too_much && n > 0 && (size_t)n < sizeof text)
         snprintf(text + n, sizeof text - (size_t)n,
                  ". Set FOVEA_MODELS_MIB=%llu, so that idle models make room, or use smaller ones",
-                 (unsigned long long)((double)available * 0.8 / factor) >> 20);
-    tell(available && forecast > available ? NOTE : GOOD, "memory", text);
+                 (unsigned long long)((double)available * 0.8 * (double)is.file_bytes /
+                                      (double)is.n_bytes) >>
+                     20);
+    tell(too_much ? NOTE : GOOD, "memory", text);
 }
 
-static void check_speed(const struct models *m)
+static void check_speed(const struct config *c)
 {
     char text[256];
     struct speed s;
     struct err err = { 0 };
-    if (speed_measure(m->config, &s, &err) != ERR_NONE) {
+    if (speed_measure(c, &s, &err) != ERR_NONE) {
         tell(FAULT, "speed", err.msg);
         return;
     }
@@ -171,7 +178,6 @@ static void check_speed(const struct models *m)
     tell(GOOD, "speed", text);
     if (simd_used() != simd_detect())
         tell(NOTE, "speed", "FOVEA_SIMD keeps the kernels from what this processor has: unset it");
-    tell_memory(m, &s);
 }
 
 static void check_models(const struct config *c)
@@ -187,7 +193,9 @@ static void check_models(const struct config *c)
     if (!m.chosen && model_find(c->models_dir, MODEL_CLIP, c->model, &f, &err) != ERR_NONE)
         tell(NOTE, "model", err.msg);
     if (m.works)
-        check_speed(&m);
+        check_speed(c);
+    if (m.n)
+        check_memory(c);
 }
 
 static void check_vectors(struct store *s, const char *dir, const struct config *c)
@@ -263,10 +271,12 @@ const struct cli_command cli_doctor = {
     .name = "doctor",
     .args = "[OPTION...]",
     .summary = "is everything there, and what to do if not",
-    .details = "Checks the processor's kernels, the inference library, the decode helper, the "
-               "models and the\n"
-               "library, and measures for two seconds how fast the model is. Exit status 1 when "
-               "something that fovea needs is missing or broken.",
+    .details =
+        "Checks the processor's kernels, the inference library, the decode helper, the "
+        "models and the\n"
+        "library, measures for two seconds how fast the model is, and loads all models to see what "
+        "memory they take. Exit status 1 when "
+        "something that fovea needs is missing or broken.",
     .options = options,
     .run = run,
     .uses = CONFIG_USE(CONFIG_LIBRARY) | CONFIG_USE(CONFIG_MODELS),

@@ -7,9 +7,7 @@
 #include "sys/clock.h"
 #include "sys/cpu.h"
 #include "sys/pool.h"
-#include "sys/self.h"
 
-/* What is resized is a photo of 12 megapixels as JPEG decodes it for a small network: a quarter. */
 enum { WIDTH_PX = 1000, HEIGHT_PX = 750, MEASURE_MS = 2000 };
 
 struct meter {
@@ -70,7 +68,7 @@ static enum err_code run_threads(struct meter *m, struct speed *out, struct err 
     return rc;
 }
 
-static enum err_code make_image(struct image *im, struct err *err)
+enum err_code speed_picture(struct image *im, struct err *err)
 {
     *im = (struct image){ .px = malloc((size_t)3 * WIDTH_PX * HEIGHT_PX),
                           .width_px = WIDTH_PX,
@@ -82,33 +80,19 @@ static enum err_code make_image(struct image *im, struct err *err)
     return ERR_NONE;
 }
 
-static void add_bytes(const struct predict_loaded *l, void *ctx)
-{
-    *(uint64_t *)ctx += l->n_bytes;
-}
-
 static enum err_code measure(struct engine *e, const char *model, struct speed *out,
                              struct err *err)
 {
     struct meter m = { .lock = PTHREAD_MUTEX_INITIALIZER };
-    struct predict_bundle *visual = NULL, *textual = NULL;
-    struct self_usage before, after;
-    self_usage(&before);
+    struct predict_bundle *visual = NULL;
     enum err_code rc = predict_acquire(e->predict, MODEL_CLIP, MODEL_VISUAL, model, &visual, err);
     if (rc == ERR_NONE)
-        rc = predict_acquire(e->predict, MODEL_CLIP, MODEL_TEXTUAL, model, &textual, err);
-    if (rc == ERR_NONE)
-        rc = make_image(&m.image, err);
+        rc = speed_picture(&m.image, err);
     if (rc == ERR_NONE) {
         m.visual = visual->clip_visual;
         rc = run_threads(&m, out, err);
     }
-    self_usage(&after);
-    if (after.resident_bytes > before.resident_bytes)
-        out->n_bytes = after.resident_bytes - before.resident_bytes;
-    predict_each_loaded(e->predict, add_bytes, &out->file_bytes);
     image_clear(&m.image);
-    predict_release(e->predict, textual);
     predict_release(e->predict, visual);
     return rc;
 }
