@@ -111,14 +111,14 @@ enum err_code infer_probe_serve(int fd, struct err *err);
  * a form that takes the beginning of a row alone, in as much less time, if the answers are the
  * same. Whether they are is found out once, when it is prepared: try_fn runs n_rows through s,
  * first whole, then cut to where they are settled, and appends the first output of each. The form
- * that is kept says INFER_PREFIX_KEY of itself (infer_metadata()). */
+ * that is kept says of itself (infer_metadata()) under INFER_PREFIX_KEY how long a whole row is. */
 struct infer_prefix {
     enum err_code (*try_fn)(void *arg, struct infer_session *s, bool cut, struct buf *out,
                             struct err *err);
     size_t n_rows; /* that give as many numbers each */
     void *arg;
 };
-#define INFER_PREFIX_KEY "fovea.prefix"
+#define INFER_PREFIX_KEY "fovea.prefix_of"
 
 /* What is to be loaded. identity, a string that changes when any of the network's files does, lets
  * it be kept in cache_dir as prepared and used the next time; NULL: nothing is kept, as it must be

@@ -1,8 +1,9 @@
 #include "infer/prefix.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
-#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -438,11 +439,13 @@ static enum err_code write_graph(int fd, const struct graph *g, struct err *err)
     return rc;
 }
 
-static enum err_code write_key(int fd, struct err *err)
+static enum err_code write_key(int fd, uint64_t length, struct err *err)
 {
     struct proto_writer entry = { 0 }, w = { 0 };
+    char digits[24];
+    snprintf(digits, sizeof digits, "%" PRIu64, length);
     proto_put_text(&entry, ENTRY_KEY, INFER_PREFIX_KEY);
-    proto_put_text(&entry, ENTRY_VALUE, "1");
+    proto_put_text(&entry, ENTRY_VALUE, digits);
     proto_put_message(&w, MODEL_METADATA, &entry);
     enum err_code rc = w.rc == ERR_NONE ? write_all(fd, w.b.data, w.b.len, err)
                                         : err_set(err, w.rc, "%s", w.err.msg);
@@ -482,5 +485,5 @@ enum err_code infer_prefix_write(int fd, const void *model, size_t n, struct err
     while (rc == ERR_NONE && proto_take_field(&rest, &f))
         rc = proto_is_bytes(&f, MODEL_GRAPH) ? write_graph(fd, &g, err)
                                              : write_all(fd, f.all.p, f.all.n, err);
-    return rc == ERR_NONE ? write_key(fd, err) : rc;
+    return rc == ERR_NONE ? write_key(fd, g.length, err) : rc;
 }

@@ -19,7 +19,7 @@ struct task_clip_textual {
     size_t dim, n_inputs;
     bool canonicalize;
     bool asks_language; /* a code before the text says it */
-    bool cuts;          /* rows to where they are settled: INFER_PREFIX_KEY */
+    int64_t cut_from;   /* the length of rows that end where they are settled; -1: none do */
     struct text_fit fit;
     enum feed feeds[INPUTS_MAX];
 };
@@ -184,7 +184,7 @@ static enum err_code open_network(struct opening *o, struct infer *in, struct er
         task_clip_open_network(&t->session, &t->dim, in, o->folder, MODEL_TEXTUAL, &prefix, err);
     if (rc == ERR_NONE)
         rc = infer_metadata(t->session, INFER_PREFIX_KEY, &says, err);
-    t->cuts = says;
+    t->cut_from = says ? strtoll(says, NULL, 10) : -1;
     free(says);
     return rc;
 }
@@ -205,7 +205,7 @@ static enum err_code read_inputs(struct task_clip_textual *t, const struct model
 {
     size_t n_ids = 0;
     bool masked = false;
-    int64_t fixed = -1;
+    int64_t fixed = t->cut_from;
     t->n_inputs = infer_n_inputs(t->session);
     if (!t->n_inputs || t->n_inputs > INPUTS_MAX)
         return err_set(err, ERR_UNSUPPORTED, "%s: the textual network has %zu inputs, not 1 to %d",
@@ -297,8 +297,8 @@ enum err_code task_clip_textual_embed(const struct task_clip_textual *t, const c
         int32_t *row = t->feeds[i] == FEED_IDS    ? ids.ids
                        : t->feeds[i] == FEED_MASK ? ids.mask
                                                   : ids.types;
-        rc = as_tensor(infer_input(t->session, i)->type, row, t->cuts ? settled(&ids) : ids.n,
-                       &wide[i], &x[i], err);
+        rc = as_tensor(infer_input(t->session, i)->type, row,
+                       t->cut_from >= 0 ? settled(&ids) : ids.n, &wide[i], &x[i], err);
     }
     if (rc == ERR_NONE)
         rc = task_network_embed(t->session, x, t->n_inputs, 1, t->dim, out, err);

@@ -129,6 +129,17 @@ def test_a_form_is_made_once_for_all(fovea, tmp_path):
     np.testing.assert_allclose(json.loads(first), tower.text('a dog'), rtol=0, atol=2e-6)
 
 
+def test_another_length_is_refused_all_the_same(fovea, tmp_path):
+    """A network that takes any length still says which it was."""
+    tower = Tower(tmp_path / 'models')
+    env = {'MACHINE_LEARNING_CACHE_FOLDER': str(tmp_path / 'models'), 'FOVEA_CACHE': str(tmp_path / 'cache')}
+    assert fovea('embed', '--model', 'tower', '--text', 'a dog', **env).status == 0
+    config = {'embed_dim': WIDTH, 'text_cfg': {'context_length': 32}}
+    (tower.folder.parent / 'config.json').write_text(json.dumps(config))
+    status, _, err = fovea('embed', '--model', 'tower', '--text', 'a dog', **env)
+    assert status == 1 and 'does not take one list of 32 token ids' in err
+
+
 def test_no_place_to_keep_it(fovea, tmp_path):
     tower = Tower(tmp_path / 'models')
     (tmp_path / 'file').write_text('')
