@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+os.environ['ORT_DISABLE_TELEMETRY'] = '1'  # for tests that import it themselves; the engine sees to it for itself
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # As long as the slowest command takes under a sanitizer on a busy machine, so that a hang ends.
 TIMEOUT_S = 120

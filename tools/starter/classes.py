@@ -10,9 +10,11 @@ queries, names and groups for 78 %. Tried and left out, for no gain: prompts ("a
 class vectors fitted by ridge regression, probabilities of regions, colours.
 """
 import csv
+import os
 import pathlib
 
 import numpy as np
+os.environ['ORT_DISABLE_TELEMETRY'] = '1'  # read as it is imported; else it sends events to its maker
 import onnxruntime
 from tokenizers import Tokenizer
 
