@@ -9,16 +9,20 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "infer/ort.h"
+#include "base/str.h"
+#include "infer/ort_forms.h"
 #include "infer/prefix.h"
 #include "infer/prepared.h"
 #include "sys/memory.h"
 
 struct network {
     const struct infer_ort *ort;
-    OrtSession *session;
+    const struct infer_session *owner;
+    char *path; /* of model.onnx */
+    struct infer_ort_forms forms;
     OrtMemoryInfo *cpu;
-    struct file_map map; /* what session's weights lie in; empty if it was read from model.onnx */
+    struct file_map map; /* the prepared form; empty if it was read from model.onnx */
+    size_t n_map;        /* of it, the network's */
 };
 
 static const struct {
@@ -84,16 +88,16 @@ static enum err_code read_port(const struct network *w, bool input, size_t i, st
     if (rc != ERR_NONE)
         return rc;
     rc = infer_ort_check(w->ort,
-                         input ? api->SessionGetInputName(w->session, i, heap, &name)
-                               : api->SessionGetOutputName(w->session, i, heap, &name),
+                         input ? api->SessionGetInputName(w->forms.first, i, heap, &name)
+                               : api->SessionGetOutputName(w->forms.first, i, heap, &name),
                          ERR_CORRUPT, "network", err);
     if (rc == ERR_NONE && snprintf(p->name, sizeof p->name, "%s", name) >= (int)sizeof p->name)
         rc = err_set(err, ERR_UNSUPPORTED, "input or output name longer than %d: %.60s...",
                      INFER_NAME_MAX - 1, name);
     if (rc == ERR_NONE)
         rc = infer_ort_check(w->ort,
-                             input ? api->SessionGetInputTypeInfo(w->session, i, &info)
-                                   : api->SessionGetOutputTypeInfo(w->session, i, &info),
+                             input ? api->SessionGetInputTypeInfo(w->forms.first, i, &info)
+                                   : api->SessionGetOutputTypeInfo(w->forms.first, i, &info),
                              ERR_CORRUPT, p->name, err);
     if (rc == ERR_NONE)
         rc = infer_ort_check(w->ort, api->CastTypeInfoToTensorInfo(info, &shape), ERR_CORRUPT,
@@ -113,10 +117,11 @@ static enum err_code read_ports(struct infer_session *s, struct err *err)
 {
     const struct network *w = s->state;
     const OrtApi *api = w->ort->api;
-    enum err_code rc = infer_ort_check(w->ort, api->SessionGetInputCount(w->session, &s->n_inputs),
-                                       ERR_CORRUPT, "network", err);
+    enum err_code rc =
+        infer_ort_check(w->ort, api->SessionGetInputCount(w->forms.first, &s->n_inputs),
+                        ERR_CORRUPT, "network", err);
     if (rc == ERR_NONE)
-        rc = infer_ort_check(w->ort, api->SessionGetOutputCount(w->session, &s->n_outputs),
+        rc = infer_ort_check(w->ort, api->SessionGetOutputCount(w->forms.first, &s->n_outputs),
                              ERR_CORRUPT, "network", err);
     if (rc == ERR_NONE && (s->n_inputs > INFER_PORTS_MAX || s->n_outputs > INFER_PORTS_MAX))
         rc = err_set(err, ERR_UNSUPPORTED, "%zu inputs and %zu outputs, the limit is %d each",
@@ -132,19 +137,20 @@ struct setting {
     const char *key, *value;
 };
 
-/* in_place: the network comes optimised and from memory that stays.
+/* in_place: the network comes optimised and from memory that stays. packs: its weights are copied
+ * into the order that kernels read them in.
  * Measured on 96 pictures through EfficientNet-Lite0, two threads: workers that spin between runs
  * take 945 ms of CPU instead of 648, and more wall time as soon as anything else runs. Planning
  * memory by pattern holds 8-15 MB more for no gain; no arena at all costs 5 % at a batch of one and
  * 60 % at eight. A batch of eight takes 15 % longer a picture than a batch of one. */
 static enum err_code make_options(const struct infer *in, const struct infer_ort *ort,
-                                  bool in_place, const char *save_as, OrtSessionOptions **out,
-                                  struct err *err)
+                                  bool in_place, bool packs, const char *save_as,
+                                  OrtSessionOptions **out, struct err *err)
 {
     const struct setting settings[] = {
         { "session.intra_op.allow_spinning", "0" },
         { "session.inter_op.allow_spinning", "0" },
-        { "session.disable_prepacking", in->options.one_shot || save_as ? "1" : "0" },
+        { "session.disable_prepacking", packs ? "0" : "1" },
         { "session.use_ort_model_bytes_directly", in_place ? "1" : "0" },
         { "session.use_ort_model_bytes_for_initializers", in_place ? "1" : "0" },
         { "session.save_model_format", "ORT" },
@@ -181,39 +187,50 @@ static enum err_code append_provider(const struct infer_session *s, const struct
     return rc == ERR_NONE ? infer_ort_append(s->engine, ort, s->provider, path, options, err) : rc;
 }
 
-/* From memory where bytes is set, else from the file at path; optimised and saved where save_as is
+/* From the map where there is one, else from the file at path; optimised and saved where save_as is
  * set. */
-static enum err_code create(const struct infer_session *s, const char *path, const void *bytes,
-                            size_t n, const char *save_as, struct err *err)
+static enum err_code create(const struct infer_session *s, const char *path, bool packs,
+                            const char *save_as, OrtSession **out, struct err *err)
 {
-    struct network *w = s->state;
+    const struct network *w = s->state;
+    const void *bytes = w->map.data;
     const OrtApi *api = w->ort->api;
     OrtSessionOptions *options = NULL;
-    enum err_code rc = make_options(s->engine, w->ort, bytes != NULL, save_as, &options, err);
+    enum err_code rc =
+        make_options(s->engine, w->ort, bytes != NULL, packs, save_as, &options, err);
     if (rc == ERR_NONE)
         rc = append_provider(s, w->ort, path, options, err);
     if (rc == ERR_NONE)
         rc = infer_ort_check(
             w->ort,
-            bytes ? api->CreateSessionFromArray(w->ort->env, bytes, n, options, &w->session)
-                  : api->CreateSession(w->ort->env, path, options, &w->session),
+            bytes ? api->CreateSessionFromArray(w->ort->env, bytes, w->n_map, options, out)
+                  : api->CreateSession(w->ort->env, path, options, out),
             ERR_CORRUPT, path, err);
     if (options)
         api->ReleaseSessionOptions(options);
     return rc;
 }
 
+static enum err_code pack(void *arg, OrtSession **out, struct err *err)
+{
+    const struct network *w = arg;
+    enum err_code rc = create(w->owner, w->path, true, NULL, out, err);
+    if (rc == ERR_NONE)
+        log_write(LOG_DEBUG, "%s: packed", w->path);
+    return rc;
+}
+
 static bool open_prepared(const struct infer_session *s, const struct infer_prepared *p)
 {
     struct network *w = s->state;
-    size_t n;
     struct err why = { 0 };
-    if (!infer_prepared_open(p, &s->engine->seen, &w->map, &n))
+    if (!infer_prepared_open(p, &s->engine->seen, &w->map, &w->n_map))
         return false;
-    enum err_code rc = create(s, p->file, w->map.data, n, NULL, &why);
-    if (rc == ERR_NONE) {
-        /* What was repacked is not read again; the rest comes back page by page. */
-        (void)madvise((void *)(uintptr_t)w->map.data, w->map.size, MADV_DONTNEED);
+    if (create(s, p->file, false, NULL, &w->forms.first, &why) == ERR_NONE) {
+        w->forms.pack = s->engine->options.one_shot ? NULL : pack;
+        w->forms.arg = w;
+        w->forms.map = &w->map;
+        w->forms.n_uses = 0; /* trials were */
         return true;
     }
     log_write(LOG_WARN, "%s; prepared again", why.msg);
@@ -223,9 +240,9 @@ static bool open_prepared(const struct infer_session *s, const struct infer_prep
 
 static void release(struct network *w)
 {
-    if (w->session)
-        w->ort->api->ReleaseSession(w->session);
-    w->session = NULL;
+    if (w->forms.first)
+        w->ort->api->ReleaseSession(w->forms.first);
+    w->forms.first = NULL;
     memory_give_back(); /* the network's size and more, which nothing else here will need */
 }
 
@@ -234,12 +251,13 @@ static enum err_code try_rows(struct infer_session *s, const char *path, const c
                               const struct infer_prefix *prefix, bool cut, struct buf *out,
                               struct err *err)
 {
-    enum err_code rc = create(s, path, NULL, 0, save_as, err);
+    struct network *w = s->state;
+    enum err_code rc = create(s, path, false, save_as, &w->forms.first, err);
     if (rc == ERR_NONE)
         rc = read_ports(s, err);
     if (rc == ERR_NONE)
         rc = prefix->try_fn(prefix->arg, s, cut, out, err);
-    release(s->state);
+    release(w);
     return rc;
 }
 
@@ -307,8 +325,9 @@ static void prepare(struct infer_session *s, const struct infer_network *network
     if (rc != ERR_NONE) {
         if (network->prefix)
             log_write(LOG_DEBUG, "%s: rows are read to their end: %s", network->path, why.msg);
-        rc = create(s, network->path, NULL, 0, part.path, &why);
-        release(s->state);
+        struct network *w = s->state;
+        rc = create(s, network->path, false, part.path, &w->forms.first, &why);
+        release(w);
     }
     if (rc == ERR_NONE)
         rc = infer_prepared_keep(p, &part, &why);
@@ -332,7 +351,12 @@ static enum err_code ort_open(struct infer_session *s, const struct infer_networ
     if (!w)
         return err_set(err, ERR_NOMEM, "%s: session", path);
     w->ort = ort;
+    w->owner = s;
+    infer_ort_forms_init(&w->forms, ort);
     s->state = w;
+    w->path = str_ndup(path, strlen(path));
+    if (!w->path)
+        return err_set(err, ERR_NOMEM, "%s: session", path);
     rc = infer_ort_check(
         ort, ort->api->CreateCpuMemoryInfo(OrtDeviceAllocator, OrtMemTypeDefault, &w->cpu),
         ERR_INTERNAL, path, err);
@@ -347,7 +371,7 @@ static enum err_code ort_open(struct infer_session *s, const struct infer_networ
         opened = open_prepared(s, &p);
     }
     if (!opened)
-        rc = create(s, path, NULL, 0, NULL, err);
+        rc = create(s, path, !in->options.one_shot, NULL, &w->forms.first, err);
     if (rc == ERR_NONE)
         rc = read_ports(s, err) == ERR_NONE ? ERR_NONE : err_prefix(err, "%s", path);
     return rc;
@@ -356,12 +380,12 @@ static enum err_code ort_open(struct infer_session *s, const struct infer_networ
 static void ort_close(struct infer_session *s)
 {
     struct network *w = s->state;
-    if (w->session)
-        w->ort->api->ReleaseSession(w->session);
+    infer_ort_forms_clear(&w->forms);
     infer_ort_heap_empty(w->ort->heap);
     if (w->cpu)
         w->ort->api->ReleaseMemoryInfo(w->cpu);
     file_map_close(&w->map);
+    free(w->path);
     free(w);
 }
 
@@ -419,7 +443,7 @@ static enum err_code wrap_input(const struct network *w, const struct infer_port
 static enum err_code ort_run(struct infer_session *s, const struct infer_tensor *in,
                              struct infer_tensor *out, size_t n_out, struct err *err)
 {
-    const struct network *w = s->state;
+    struct network *w = s->state;
     const char *in_names[INFER_PORTS_MAX], *out_names[INFER_PORTS_MAX];
     OrtValue *in_values[INFER_PORTS_MAX] = { 0 }, *out_values[INFER_PORTS_MAX] = { 0 };
     enum err_code rc = ERR_NONE;
@@ -429,12 +453,14 @@ static enum err_code ort_run(struct infer_session *s, const struct infer_tensor 
     }
     for (size_t i = 0; i < n_out; i++)
         out_names[i] = s->outputs[i].name;
+    OrtSession *session = infer_ort_forms_take(&w->forms);
     if (rc == ERR_NONE)
         rc = infer_ort_check(w->ort,
-                             w->ort->api->Run(w->session, NULL, in_names,
+                             w->ort->api->Run(session, NULL, in_names,
                                               (const OrtValue *const *)in_values, s->n_inputs,
                                               out_names, n_out, out_values),
                              ERR_INTERNAL, "network", err);
+    infer_ort_forms_give(&w->forms, session);
     for (size_t i = 0; i < n_out; i++) {
         enum err_code got = ERR_NONE;
         if (out_values[i])
@@ -451,14 +477,16 @@ static enum err_code ort_run(struct infer_session *s, const struct infer_tensor 
 static enum err_code ort_metadata(const struct infer_session *s, const char *key, char **value,
                                   struct err *err)
 {
-    const struct network *w = s->state;
+    struct network *w = s->state;
     const OrtApi *api = w->ort->api;
     OrtModelMetadata *all = NULL;
     OrtAllocator *heap;
     char *found = NULL;
     OrtStatus *st = api->GetAllocatorWithDefaultOptions(&heap);
+    OrtSession *session = infer_ort_forms_take(&w->forms);
     if (!st)
-        st = api->SessionGetModelMetadata(w->session, &all);
+        st = api->SessionGetModelMetadata(session, &all);
+    infer_ort_forms_give(&w->forms, session);
     if (!st)
         st = api->ModelMetadataLookupCustomMetadataMap(all, heap, key, &found);
     enum err_code rc = infer_ort_check(w->ort, st, ERR_INTERNAL, key, err);

@@ -6,11 +6,12 @@
  *   model.onnx saved optimised, optimisation off          105 ms   160 MB
  *   ORT format, read                                      140 ms   246 MB
  *   ORT format, mapped, weights used in place              43 ms   118 MB
- *   same, and no weights repacked (one_shot)               21 ms    77 MB, runs 3.0 ms instead
+ *   same, and no weights repacked                          21 ms    77 MB, runs 3.0 ms instead
  * of 1.9
  *
- * So the last two are used. The layout of convolution weights is the CPU's (NCHWc blocks of 8 or
- * 16), hence the CPU in the key. The format:
+ * So the last two are used: the last at first, the other after some runs (ort_forms.h). The layout
+ * of convolution weights is the CPU's (NCHWc blocks of 8 or 16), hence the CPU in the key. The
+ * format:
  *
  *   network in ORT format | key, 32 bytes | its length, u64 | checksum of it, u64 | magic, 16 bytes
  */

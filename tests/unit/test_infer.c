@@ -408,6 +408,38 @@ static bool doubles(struct infer_session *s)
     return ok;
 }
 
+static void *double_often(void *arg)
+{
+    bool ok = true;
+    for (int i = 0; i < 25 && ok; i++)
+        ok = doubles(arg);
+    return ok ? arg : NULL;
+}
+
+/* Its weights are packed in a thread of its own, and the form before goes when no run needs it. */
+static void runs_go_on_while_weights_are_packed(void)
+{
+    CHECK(file_make_dirs(in_dir("packed"), NULL) == ERR_NONE);
+    struct infer *in = engine(in_dir("packed"));
+    NEED_ORT(in);
+    for (int turn = 0; turn < 10; turn++) {
+        struct infer_session *s = open_at(in, network("scale.onnx"), "1");
+        pthread_t t[4];
+        void *done;
+        REQUIRE(s);
+        for (int i = 0; i < 4; i++)
+            REQUIRE(!pthread_create(&t[i], NULL, double_often, s));
+        for (int i = 0; i < 4; i++)
+            CHECK(!pthread_join(t[i], &done) && done);
+        infer_session_close(s);
+        s = open_at(in, network("scale.onnx"), "1");
+        for (int i = 0; i < turn; i++) /* closed before, while or after it is packed */
+            CHECK(doubles(s));
+        infer_session_close(s);
+    }
+    infer_destroy(in);
+}
+
 /* They share what the library has one of in a process. */
 static void engines_come_and_go(void)
 {
@@ -661,6 +693,7 @@ static const struct tap_case cases[] = {
     CASE(ort_refuses_what_is_no_network),
     CASE(ort_survives_huge_outputs),
     CASE(what_networks_compute_in_is_given_back),
+    CASE(runs_go_on_while_weights_are_packed),
     CASE(engines_come_and_go),
     CASE(prepared_networks_are_kept_and_checked),
     CASE(a_killed_preparation_holds_nobody_up),
