@@ -48,10 +48,13 @@ static enum err_code set_service(struct engine *e, const struct config *c,
 /* /proc/self/exe: the file that this process runs, though an upgrade may have replaced it. */
 struct infer_options engine_infer(const struct config *c, unsigned n_threads, enum engine_use use)
 {
+    static const enum infer_runs runs[] = { [ENGINE_ONCE] = INFER_RUNS_FEW,
+                                            [ENGINE_BATCH] = INFER_RUNS_MANY,
+                                            [ENGINE_SERVICE] = INFER_RUNS_SOME };
     return (struct infer_options){
         .ort_library = c->ort_library,
         .n_threads = n_threads,
-        .one_shot = use == ENGINE_ONCE,
+        .runs = runs[use],
         .provider = { .name = config_providers[c->provider],
                       .ep_library = c->ep_library,
                       .device_id = c->device_id,

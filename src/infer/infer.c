@@ -78,7 +78,7 @@ enum err_code infer_create(struct infer **out, const struct infer_options *o, st
     pthread_mutex_init(&in->deciding, NULL);
     pthread_mutex_init(&in->seen.lock, NULL);
     in->options = (struct infer_options){ .n_threads = o->n_threads ? o->n_threads : cpu_count(),
-                                          .one_shot = o->one_shot,
+                                          .runs = o->runs,
                                           .provider = o->provider };
     struct infer_provider_options *p = &in->options.provider;
     p->name = p->ep_library = p->probe_program = NULL;

@@ -60,13 +60,20 @@ struct infer_provider_options {
     const atomic_bool *cancel; /* true: wait for no trial any more; NULL: never */
 };
 
+/* How many runs of a network are to be expected. */
+enum infer_runs {
+    INFER_RUNS_MANY, /* take the time to make them fast when it is opened */
+    INFER_RUNS_SOME, /* nobody knows: answer soon, and make them fast when there were several */
+    INFER_RUNS_FEW,  /* start soon, run slower, on the CPU */
+};
+
 struct infer_options {
     const char *ort_library; /* NULL: beside the binary, the build's copy, <bindir>/../lib/fovea/,
                                 the system's loader path */
     const char *cache_dir;   /* prepared networks, of their size in all, may be deleted any time;
                                   NULL: prepare every time */
     unsigned n_threads;      /* for one run; 0: one a core */
-    bool one_shot;           /* few runs follow: start sooner, run slower, on the CPU */
+    enum infer_runs runs;
     struct infer_provider_options provider;
 };
 

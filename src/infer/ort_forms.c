@@ -3,11 +3,13 @@
 #include <sys/mman.h>
 
 #include "base/log.h"
+#include "sys/memory.h"
 
 void infer_ort_forms_init(struct infer_ort_forms *f, const struct infer_ort *ort)
 {
     *f = (struct infer_ort_forms){ .ort = ort };
     pthread_mutex_init(&f->lock, NULL);
+    pthread_cond_init(&f->first_unused, NULL);
 }
 
 void infer_ort_forms_clear(struct infer_ort_forms *f)
@@ -18,25 +20,28 @@ void infer_ort_forms_clear(struct infer_ort_forms *f)
         f->ort->api->ReleaseSession(f->first);
     if (f->packed)
         f->ort->api->ReleaseSession(f->packed);
+    pthread_cond_destroy(&f->first_unused);
     pthread_mutex_destroy(&f->lock);
 }
 
-/* With the lock held: first, for the caller to release, when nobody will need it any more. */
-static OrtSession *take_unneeded(struct infer_ort_forms *f)
+void infer_ort_forms_packed(const struct infer_ort_forms *f)
 {
-    OrtSession *first = f->packed && !f->n_first_users ? f->first : NULL;
-    if (first)
-        f->first = NULL;
-    return first;
+    (void)madvise((void *)(uintptr_t)f->map->data, f->map->size, MADV_DONTNEED);
+    memory_give_back();
 }
 
-static void release_first(struct infer_ort_forms *f, OrtSession *first)
+/* Whoever runs takes the packed form from now on, so first is soon nobody's. */
+static void put_packed(struct infer_ort_forms *f, OrtSession *packed)
 {
-    if (!first)
-        return;
+    pthread_mutex_lock(&f->lock);
+    f->packed = packed;
+    while (f->n_first_users)
+        pthread_cond_wait(&f->first_unused, &f->lock);
+    OrtSession *first = f->first;
+    f->first = NULL;
+    pthread_mutex_unlock(&f->lock);
     f->ort->api->ReleaseSession(first);
-    /* What was packed is not read again; the rest comes back page by page. */
-    (void)madvise((void *)(uintptr_t)f->map->data, f->map->size, MADV_DONTNEED);
+    infer_ort_forms_packed(f);
 }
 
 static void *pack(void *arg)
@@ -44,13 +49,10 @@ static void *pack(void *arg)
     struct infer_ort_forms *f = arg;
     OrtSession *packed = NULL;
     struct err why = { 0 };
-    if (f->pack(f->arg, &packed, &why) != ERR_NONE)
-        log_write(LOG_DEBUG, "%s; it stays as it is mapped", why.msg);
-    pthread_mutex_lock(&f->lock);
-    f->packed = packed;
-    OrtSession *first = take_unneeded(f);
-    pthread_mutex_unlock(&f->lock);
-    release_first(f, first);
+    if (f->pack(f->arg, &packed, &why) == ERR_NONE)
+        put_packed(f, packed);
+    else
+        log_write(LOG_INFO, "%s; it runs slower, until it is loaded again", why.msg);
     return NULL;
 }
 
@@ -63,13 +65,13 @@ OrtSession *infer_ort_forms_take(struct infer_ort_forms *f)
     return session;
 }
 
-void infer_ort_forms_give(struct infer_ort_forms *f, OrtSession *session)
+void infer_ort_forms_give(struct infer_ort_forms *f, OrtSession *session, bool ran)
 {
     pthread_mutex_lock(&f->lock);
-    f->n_first_users -= session == f->first;
-    if (++f->n_uses == INFER_PACK_AFTER_USES && f->pack)
+    if (session == f->first && !--f->n_first_users)
+        pthread_cond_signal(&f->first_unused);
+    f->n_runs += ran;
+    if (f->pack && !f->packs && f->n_runs >= INFER_PACK_AFTER_RUNS)
         f->packs = !pthread_create(&f->thread, NULL, pack, f);
-    OrtSession *first = take_unneeded(f);
     pthread_mutex_unlock(&f->lock);
-    release_first(f, first);
 }

@@ -226,11 +226,15 @@ static bool open_prepared(const struct infer_session *s, const struct infer_prep
     struct err why = { 0 };
     if (!infer_prepared_open(p, &s->engine->seen, &w->map, &w->n_map))
         return false;
-    if (create(s, p->file, false, NULL, &w->forms.first, &why) == ERR_NONE) {
-        w->forms.pack = s->engine->options.one_shot ? NULL : pack;
+    const enum infer_runs runs = s->engine->options.runs;
+    const bool packs = runs == INFER_RUNS_MANY;
+    if (create(s, p->file, packs, NULL, &w->forms.first, &why) == ERR_NONE) {
+        w->forms.pack = runs == INFER_RUNS_SOME ? pack : NULL;
         w->forms.arg = w;
         w->forms.map = &w->map;
-        w->forms.n_uses = 0; /* trials were */
+        w->forms.n_runs = 0; /* of trials */
+        if (packs)
+            infer_ort_forms_packed(&w->forms);
         return true;
     }
     log_write(LOG_WARN, "%s; prepared again", why.msg);
@@ -371,7 +375,7 @@ static enum err_code ort_open(struct infer_session *s, const struct infer_networ
         opened = open_prepared(s, &p);
     }
     if (!opened)
-        rc = create(s, path, !in->options.one_shot, NULL, &w->forms.first, err);
+        rc = create(s, path, in->options.runs != INFER_RUNS_FEW, NULL, &w->forms.first, err);
     if (rc == ERR_NONE)
         rc = read_ports(s, err) == ERR_NONE ? ERR_NONE : err_prefix(err, "%s", path);
     return rc;
@@ -460,7 +464,7 @@ static enum err_code ort_run(struct infer_session *s, const struct infer_tensor 
                                               (const OrtValue *const *)in_values, s->n_inputs,
                                               out_names, n_out, out_values),
                              ERR_INTERNAL, "network", err);
-    infer_ort_forms_give(&w->forms, session);
+    infer_ort_forms_give(&w->forms, session, true);
     for (size_t i = 0; i < n_out; i++) {
         enum err_code got = ERR_NONE;
         if (out_values[i])
@@ -486,7 +490,7 @@ static enum err_code ort_metadata(const struct infer_session *s, const char *key
     OrtSession *session = infer_ort_forms_take(&w->forms);
     if (!st)
         st = api->SessionGetModelMetadata(session, &all);
-    infer_ort_forms_give(&w->forms, session);
+    infer_ort_forms_give(&w->forms, session, false);
     if (!st)
         st = api->ModelMetadataLookupCustomMetadataMap(all, heap, key, &found);
     enum err_code rc = infer_ort_check(w->ort, st, ERR_INTERNAL, key, err);

@@ -287,7 +287,7 @@ static const struct infer_provider *get(struct infer *in, bool telling)
     const char *name = in->options.provider.name;
     struct infer_ort *ort;
     pthread_mutex_lock(&in->deciding);
-    if (!in->decided && !in->options.one_shot && !(name && !strcmp(name, "cpu")) &&
+    if (!in->decided && in->options.runs != INFER_RUNS_FEW && !(name && !strcmp(name, "cpu")) &&
         infer_ort_get(in, &ort, NULL) == ERR_NONE) {
         const struct infer_provider *p = decide(in, ort);
         if (telling)

@@ -1,6 +1,6 @@
 /* embed_tool - vectors of many pictures and texts, for test_embed.py to compare.
  *
- *   embed_tool MODELS NAME CACHE HELPER [one_shot]      CACHE, HELPER: "" for none
+ *   embed_tool MODELS NAME CACHE HELPER [few]      CACHE, HELPER: "" for none
  *
  * In: items, each 't' (UTF-8) or 'i' (a picture file), a 32-bit length and its bytes. Out: for each
  * a 32-bit count and so many floats. Host byte order. FOVEA_ORT_LIBRARY names the library. */
@@ -62,7 +62,8 @@ int main(int argc, char **argv)
     const struct predict_options o = { .models_dir = argv[1],
                                        .cache_dir = *argv[3] ? argv[3] : NULL,
                                        .infer = { .ort_library = getenv("FOVEA_ORT_LIBRARY"),
-                                                  .one_shot = argc > 5 } };
+                                                  .runs = argc > 5 ? INFER_RUNS_FEW
+                                                                   : INFER_RUNS_MANY } };
     need(predict_create(&p, &o, &err) == ERR_NONE);
     need(image_decoder_create(&d, *argv[4] ? argv[4] : NULL, &err) == ERR_NONE);
     char *item = malloc(ITEM_MAX_BYTES);

@@ -83,14 +83,14 @@ def image_vector(network, models, name, path):
     return network.run(None, {network.get_inputs()[0].name: x.transpose(2, 0, 1)[None]})[0][0].astype(np.float64)
 
 
-@pytest.mark.parametrize('cached, flags', [(False, []), (True, []), (True, ['one_shot'])])
+@pytest.mark.parametrize('cached, flags', [(False, []), (True, []), (True, ['few'])])
 @pytest.mark.parametrize('name', RECORDED)
 def test_network_as_in_python(shared, embed, tmp_path, name, cached, flags):
     files = [shared / 'photos' / p for p in JPEGS]
     check_network(shared / 'models', files, name, embed, str(tmp_path) if cached else '', flags)
 
 
-@pytest.mark.parametrize('cached, flags', [(False, []), (True, ['one_shot'])])
+@pytest.mark.parametrize('cached, flags', [(False, []), (True, ['few'])])
 def test_starter_as_in_python(starter_models, photos, embed, tmp_path, cached, flags):
     files = sorted(photos.glob('*.jpg'))
     assert files

@@ -420,7 +420,12 @@ static void *double_often(void *arg)
 static void runs_go_on_while_weights_are_packed(void)
 {
     CHECK(file_make_dirs(in_dir("packed"), NULL) == ERR_NONE);
-    struct infer *in = engine(in_dir("packed"));
+    struct infer *in = NULL;
+    const struct infer_options o = { .ort_library = getenv("FOVEA_ORT_LIBRARY"),
+                                     .cache_dir = in_dir("packed"),
+                                     .n_threads = 1,
+                                     .runs = INFER_RUNS_SOME };
+    REQUIRE(infer_create(&in, &o, NULL) == ERR_NONE);
     NEED_ORT(in);
     for (int turn = 0; turn < 10; turn++) {
         struct infer_session *s = open_at(in, network("scale.onnx"), "1");

@@ -263,7 +263,7 @@ static void few_runs_are_the_cpus(void)
     const struct infer_provider_options plugin = { .ep_library = getenv("FOVEA_FAKE_PLUGIN") };
     struct infer_provider_options cpu = plugin;
     cpu.name = "cpu";
-    const struct infer_options o[] = { { .provider = plugin, .one_shot = true },
+    const struct infer_options o[] = { { .provider = plugin, .runs = INFER_RUNS_FEW },
                                        { .provider = cpu } };
     for (int i = 0; i < 2; i++) {
         struct infer *in = engine(o[i]);
