@@ -10,7 +10,8 @@ void memory_one_heap(void)
 
 void memory_give_back(void)
 {
-/* Those bring a heap of their own, and two threads at once would set up libc's, unused until then. */
+/* Those bring a heap of their own, and two threads at once would set up libc's, unused until then.
+ */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     malloc_trim(0);
 #endif
