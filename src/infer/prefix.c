@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "infer/infer.h"
 #include "infer/proto.h"
+#include "sys/file.h"
 
 /* Field numbers of onnx.proto3. */
 enum {
@@ -107,7 +107,6 @@ struct graph {
     struct proto_span all;
     struct proto_span input; /* its name */
     uint64_t elements, length;
-    struct proto_span value; /* its description */
 };
 
 /* A constant is an initializer, or the tensor of a Constant node. */
@@ -183,7 +182,6 @@ static enum err_code read_input(struct graph *g, struct proto_span value, struct
     struct proto_span rest = type, dims = proto_find(type, TYPE_SHAPE);
     struct proto_field f, d;
     size_t n = 0;
-    g->value = value;
     g->input = proto_find(value, VALUE_NAME);
     while (proto_take_field(&rest, &f))
         if (proto_is_varint(&f, TYPE_ELEMENTS))
@@ -380,16 +378,8 @@ static void put_changed(struct proto_writer *w, const struct graph *g)
 
 static enum err_code write_all(int fd, const void *data, size_t n, struct err *err)
 {
-    for (const char *p = data; n;) {
-        const ssize_t done = write(fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return err_set(err, ERR_IO, "cannot write: %s", strerror(errno));
-        p += done;
-        n -= (size_t)done;
-    }
-    return ERR_NONE;
+    return file_write_all(fd, data, n) ? ERR_NONE
+                                       : err_set(err, ERR_IO, "cannot write: %s", strerror(errno));
 }
 
 /* What stays of the network: all but what put_changed() has anew, and the shapes of what lies

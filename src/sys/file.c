@@ -155,6 +155,20 @@ static enum err_code read_all(int fd, const char *path, uint8_t *p, size_t n, st
     return ERR_NONE;
 }
 
+bool file_write_all(int fd, const void *data, size_t n)
+{
+    for (const char *p = data; n;) {
+        ssize_t k = write(fd, p, n);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k <= 0)
+            return false;
+        p += k;
+        n -= (size_t)k;
+    }
+    return true;
+}
+
 enum err_code file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *n,
                         struct file_info *info, struct err *err)
 {

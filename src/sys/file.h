@@ -38,6 +38,9 @@ void file_map_close(struct file_map *m);
 enum err_code file_read(const char *path, size_t max_bytes, uint8_t **data, size_t *n,
                         struct file_info *info, struct err *err);
 
+/* All n bytes to fd, from its offset on; false where the system says no, and errno is set. */
+bool file_write_all(int fd, const void *data, size_t n);
+
 /* Write beside path, sync, rename over it: readers see the old or the new content, never a part. */
 enum err_code file_replace(const char *path, const void *data, size_t n, struct err *err);
 

@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "sys/file.h"
+
 enum err_code memfd_of_size(int *fd, const char *name, size_t n, struct err *err)
 {
     *fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -25,16 +27,10 @@ enum err_code memfd_of_bytes(int *fd, const char *name, const void *bytes, size_
     enum err_code rc = memfd_of_size(fd, name, n, err);
     if (rc != ERR_NONE)
         return rc;
-    for (size_t done = 0; done < n;) {
-        ssize_t k = write(*fd, (const char *)bytes + done, n - done);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k <= 0) {
-            rc = err_set(err, ERR_IO, "%s: cannot fill %zu bytes: %s", name, n, strerror(errno));
-            memfd_close(fd);
-            return rc;
-        }
-        done += (size_t)k;
+    if (!file_write_all(*fd, bytes, n)) {
+        rc = err_set(err, ERR_IO, "%s: cannot fill %zu bytes: %s", name, n, strerror(errno));
+        memfd_close(fd);
+        return rc;
     }
     fcntl(*fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SEAL);
     return ERR_NONE;
