@@ -123,9 +123,7 @@ static enum err_code verify(struct verify *v, const struct cli_call *call, struc
 /* Of the other side: FOVEA_TOKEN is this one's secret, and not sent to whatever --against says. */
 static enum err_code load_token(const struct cli_call *call, char **out, struct err *err)
 {
-    char *path = (char *)(uintptr_t)cli_value(call, "token-file");
-    const struct config its = { .token_file = path };
-    enum err_code rc = token_load(&its, out, err);
+    enum err_code rc = token_load(NULL, cli_value(call, "token-file"), out, err);
     if (*out && net_url_is_open(cli_value(call, "against")))
         log_write(LOG_WARN, "the token goes unencrypted; use https:// there");
     return rc;

@@ -147,7 +147,7 @@ static enum err_code listen_and_serve(const struct config *c, const char *const 
                        .start_wall_ns = clock_wall_ns() };
     struct http_server *s;
     char *token;
-    enum err_code rc = token_load(c, &token, err);
+    enum err_code rc = token_load(c->token, c->token_file, &token, err);
     o->ctx = &api;
     o->token = token;
     if (rc == ERR_NONE)

@@ -27,19 +27,19 @@ static bool is_fit(const char *s, size_t n)
     return n && i == n && n <= TOKEN_MAX_BYTES;
 }
 
-enum err_code token_load(const struct config *c, char **out, struct err *err)
+enum err_code token_load(const char *token, const char *token_file, char **out, struct err *err)
 {
-    const char *from = c->token ? "FOVEA_TOKEN" : c->token_file;
-    size_t n = c->token ? strlen(c->token) : 0;
+    const char *from = token ? "FOVEA_TOKEN" : token_file;
+    size_t n = token ? strlen(token) : 0;
     *out = NULL;
     if (!from)
         return ERR_NONE;
-    if (c->token && c->token_file)
+    if (token && token_file)
         return err_set(err, ERR_INVALID, "FOVEA_TOKEN and FOVEA_TOKEN_FILE are both set");
     enum err_code rc = ERR_NONE;
-    if (c->token_file)
-        rc = read_token(c->token_file, out, &n, err);
-    else if (!(*out = str_ndup(c->token, n)))
+    if (token_file)
+        rc = read_token(token_file, out, &n, err);
+    else if (!(*out = str_ndup(token, n)))
         rc = err_set(err, ERR_NOMEM, "token");
     if (rc == ERR_NONE && !is_fit(*out, n)) {
         free(*out);

@@ -1,11 +1,13 @@
-/* token.h - the secret that the service asks for, from FOVEA_TOKEN or the file FOVEA_TOKEN_FILE. */
+/* token.h - the secret that a service asks for: ours from FOVEA_TOKEN or the file FOVEA_TOKEN_FILE,
+ * another's from a file. */
 #ifndef FOVEA_APP_TOKEN_H
 #define FOVEA_APP_TOKEN_H
 
-#include "app/config.h"
+#include "base/err.h"
 
-/* *out: on the heap; NULL where neither is set. ERR_INVALID for both at once, and for what cannot
- * stand in a header: it never names the secret. As file_read(). */
-enum err_code token_load(const struct config *c, char **out, struct err *err);
+/* token, or what the file token_file holds. *out: on the heap; NULL where both are. ERR_INVALID for
+ * both at once, and for what cannot stand in a header: it never names the secret. As file_read().
+ */
+enum err_code token_load(const char *token, const char *token_file, char **out, struct err *err);
 
 #endif
