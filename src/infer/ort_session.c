@@ -17,7 +17,6 @@
 
 struct network {
     const struct infer_ort *ort;
-    const struct infer_session *owner;
     char *path; /* of model.onnx */
     struct infer_ort_forms forms;
     OrtMemoryInfo *cpu;
@@ -213,14 +212,15 @@ static enum err_code create(const struct infer_session *s, const char *path, boo
 
 static enum err_code pack(void *arg, OrtSession **out, struct err *err)
 {
-    const struct network *w = arg;
-    enum err_code rc = create(w->owner, w->path, true, NULL, out, err);
+    const struct infer_session *s = arg;
+    const struct network *w = s->state;
+    enum err_code rc = create(s, w->path, true, NULL, out, err);
     if (rc == ERR_NONE)
         log_write(LOG_DEBUG, "%s: packed", w->path);
     return rc;
 }
 
-static bool open_prepared(const struct infer_session *s, const struct infer_prepared *p)
+static bool open_prepared(struct infer_session *s, const struct infer_prepared *p)
 {
     struct network *w = s->state;
     struct err why = { 0 };
@@ -230,7 +230,7 @@ static bool open_prepared(const struct infer_session *s, const struct infer_prep
     const bool packs = runs == INFER_RUNS_MANY;
     if (create(s, p->file, packs, NULL, &w->forms.first, &why) == ERR_NONE) {
         w->forms.pack = runs == INFER_RUNS_SOME ? pack : NULL;
-        w->forms.arg = w;
+        w->forms.arg = s;
         w->forms.map = &w->map;
         w->forms.n_runs = 0; /* of trials */
         if (packs)
@@ -355,7 +355,6 @@ static enum err_code ort_open(struct infer_session *s, const struct infer_networ
     if (!w)
         return err_set(err, ERR_NOMEM, "%s: session", path);
     w->ort = ort;
-    w->owner = s;
     infer_ort_forms_init(&w->forms, ort);
     s->state = w;
     w->path = str_ndup(path, strlen(path));

@@ -33,16 +33,22 @@ static const char *network(const char *name)
     return path;
 }
 
-static struct infer *engine(const char *cache_dir)
+static struct infer *engine_for(enum infer_runs runs, const char *cache_dir)
 {
     struct infer *in = NULL;
     struct err e = { 0 };
     struct infer_options o = { .ort_library = getenv("FOVEA_ORT_LIBRARY"),
                                .cache_dir = cache_dir,
-                               .n_threads = 1 }; /* tsan cannot see into the library's pool */
+                               .n_threads = 1, /* tsan cannot see into the library's pool */
+                               .runs = runs };
     if (!CHECK(infer_create(&in, &o, &e) == ERR_NONE))
         printf("# %s\n", e.msg);
     return in;
+}
+
+static struct infer *engine(const char *cache_dir)
+{
+    return engine_for(INFER_RUNS_MANY, cache_dir);
 }
 
 #define NEED_ORT(in)                                                                               \
@@ -420,12 +426,7 @@ static void *double_often(void *arg)
 static void runs_go_on_while_weights_are_packed(void)
 {
     CHECK(file_make_dirs(in_dir("packed"), NULL) == ERR_NONE);
-    struct infer *in = NULL;
-    const struct infer_options o = { .ort_library = getenv("FOVEA_ORT_LIBRARY"),
-                                     .cache_dir = in_dir("packed"),
-                                     .n_threads = 1,
-                                     .runs = INFER_RUNS_SOME };
-    REQUIRE(infer_create(&in, &o, NULL) == ERR_NONE);
+    struct infer *in = engine_for(INFER_RUNS_SOME, in_dir("packed"));
     NEED_ORT(in);
     for (int turn = 0; turn < 10; turn++) {
         struct infer_session *s = open_at(in, network("scale.onnx"), "1");
